@@ -1,0 +1,27 @@
+{
+  "targets": [
+    {
+      "target_name": "pkcs11_pool",
+      "sources": [
+        "native/addon.cc",
+        "native/engine.cc",
+        "native/environment.cc",
+        "native/executor.cc",
+        "native/marshal.cc",
+        "native/module.cc",
+        "native/operations.cc",
+        "native/pin.cc"
+      ],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": ["NAPI_VERSION=9", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_ADDON_API_CPP_EXCEPTIONS"],
+      "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17", "-std=gnu++20"],
+      "cflags_cc": ["-std=c++17", "-fexceptions", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-O2"],
+      "ldflags": ["-Wl,-z,nodelete", "-Wl,-z,now"],
+      "xcode_settings": {
+        "GCC_ENABLE_CPP_EXCEPTIONS": "YES",
+        "CLANG_CXX_LANGUAGE_STANDARD": "c++17",
+        "MACOSX_DEPLOYMENT_TARGET": "13.0"
+      }
+    }
+  ]
+}
