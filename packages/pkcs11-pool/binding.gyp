@@ -4,13 +4,18 @@
       "target_name": "pkcs11_pool",
       "sources": [
         "native/addon.cc",
-        "native/engine.cc",
-        "native/environment.cc",
+        "native/channel.cc",
+        "native/crypto.cc",
         "native/executor.cc",
-        "native/marshal.cc",
         "native/module.cc",
         "native/operations.cc",
-        "native/pin.cc"
+        "native/pin.cc",
+        "native/pin-object.cc",
+        "native/process-exit.cc",
+        "native/read-arguments.cc",
+        "native/result-values.cc",
+        "native/watcher.cc",
+        "native/worker.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=9", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_ADDON_API_CPP_EXCEPTIONS"],

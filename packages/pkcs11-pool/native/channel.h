@@ -1,0 +1,45 @@
+// The way from an executor's threads back to one JavaScript environment: one wake-up of its loop delivers all that is complete.
+//
+// The environment may end at any moment (process exit, a worker thread terminated). Threads reach it only through the mutex below,
+// which the environment's cleanup hook takes before it goes; what completes later has nowhere to go and is dropped.
+#pragma once
+
+#include <memory>
+#include <mutex>
+
+#include <napi.h>
+
+#include "executor.h"
+
+namespace pkcs11_pool {
+
+class Channel : public std::enable_shared_from_this<Channel> {
+ public:
+  static std::shared_ptr<Channel> open(Napi::Env env, Napi::Function onCompletions);
+
+  Executor& executor() { return *executor_; }
+
+  // The loop stays alive while somebody waits for an answer, and no longer.
+  void expectCompletion();
+  void forgetCompletion();
+
+  // Ends the executor; the channel closes behind the last completion.
+  void dispose();
+
+ private:
+  void notify();
+  void deliver(Napi::Env env, Napi::Function onCompletions);
+  void close();
+  static void atEnvironmentEnd(void* channel);
+
+  std::shared_ptr<Executor> executor_;
+  napi_env env_ = nullptr;
+  size_t expected_ = 0;
+  bool disposing_ = false;
+
+  std::mutex mutex_;
+  napi_threadsafe_function function_ = nullptr;  // null when closed
+  std::shared_ptr<Channel> self_;                // while the environment's hook points here
+};
+
+}  // namespace pkcs11_pool

@@ -1,0 +1,113 @@
+#include "operations.h"
+
+namespace pkcs11_pool {
+
+namespace {
+
+// One attempt, and three more for tokens whose answer about the size they need was too small (C_Decrypt may ask for more than it
+// writes, and sizes may be estimates; PKCS#11 2.40 section 5.2).
+constexpr int kAttempts = 4;
+constexpr size_t kSlack = 64;
+constexpr size_t kLargestSignature = 1024;
+constexpr size_t kLargestAnswer = size_t{256} << 20;
+
+struct Family {
+  Fn init;
+  Fn oneShot;
+  CK_RV (*CK_FUNCTION_LIST::*initFunction)(CK_SESSION_HANDLE, CK_MECHANISM*, CK_OBJECT_HANDLE);
+  CK_RV (*CK_FUNCTION_LIST::*oneShotFunction)(CK_SESSION_HANDLE, CK_BYTE*, CK_ULONG, CK_BYTE*, CK_ULONG*);
+  CK_FLAGS kind;
+};
+
+constexpr Family kEncrypt{Fn::C_EncryptInit, Fn::C_Encrypt, &CK_FUNCTION_LIST::C_EncryptInit, &CK_FUNCTION_LIST::C_Encrypt, CKF_ENCRYPT};
+constexpr Family kDecrypt{Fn::C_DecryptInit, Fn::C_Decrypt, &CK_FUNCTION_LIST::C_DecryptInit, &CK_FUNCTION_LIST::C_Decrypt, CKF_DECRYPT};
+constexpr Family kSign{Fn::C_SignInit, Fn::C_Sign, &CK_FUNCTION_LIST::C_SignInit, &CK_FUNCTION_LIST::C_Sign, CKF_SIGN};
+constexpr Family kDigest{Fn::C_DigestInit, Fn::C_Digest, nullptr, &CK_FUNCTION_LIST::C_Digest, CKF_DIGEST};
+constexpr Family kVerify{Fn::C_VerifyInit, Fn::C_Verify, &CK_FUNCTION_LIST::C_VerifyInit, nullptr, CKF_VERIFY};
+
+const Family& familyOf(Operation operation) {
+  switch (operation) {
+    case Operation::decrypt: return kDecrypt;
+    case Operation::sign: return kSign;
+    case Operation::digest: return kDigest;
+    case Operation::verify: return kVerify;
+    default: return kEncrypt;
+  }
+}
+
+CK_RV initOnce(const CallSite& site, const Family& family, Step& step) {
+  step.fn = family.init;
+  if (family.initFunction == nullptr) return PKCS11_POOL_CALL(step.fn, site.functions, C_DigestInit, site.session, &step.mechanism.value);
+  auto init = site.functions->*family.initFunction;
+  return init != nullptr ? init(site.session, &step.mechanism.value, step.key) : CKR_FUNCTION_NOT_SUPPORTED;
+}
+
+CK_RV init(const CallSite& site, const Family& family, Step& step) {
+  CK_RV rv = initOnce(site, family, step);
+  if (rv != CKR_OPERATION_ACTIVE || !cancelOperation(site, family.kind)) return rv;
+  return initOnce(site, family, step);
+}
+
+size_t firstGuess(const Step& step) {
+  if (step.operation == Operation::sign || step.operation == Operation::digest) return kLargestSignature;
+  // RSA answers with a modulus however short its input is.
+  return step.data.size() + (step.data.size() > kLargestSignature ? kSlack : kLargestSignature);
+}
+
+void oneShot(const CallSite& site, const Family& family, Step& step) {
+  step.fn = family.oneShot;
+  auto call = site.functions->*family.oneShotFunction;
+  if (call == nullptr) {
+    step.rv = CKR_FUNCTION_NOT_SUPPORTED;
+    return;
+  }
+  size_t room = firstGuess(step);
+  for (int attempt = 0; attempt < kAttempts; attempt++) {
+    step.out.allocate(room);
+    CK_ULONG length = room;
+    step.rv = call(site.session, step.data.data(), step.data.size(), step.out.data(), &length);
+    if (step.rv == CKR_OK) {
+      // A module that claims to have written more than there was room for has written over our memory or lies: no such answer.
+      if (length > room) step.rv = CKR_GENERAL_ERROR;
+      step.out.truncate(step.rv == CKR_OK ? length : 0);
+      return;
+    }
+    if (step.rv != CKR_BUFFER_TOO_SMALL) break;
+    size_t wanted = length != CK_UNAVAILABLE_INFORMATION && length > room ? length + kSlack : room * 4;
+    if (wanted > kLargestAnswer) break;
+    room = wanted;
+  }
+  step.out.truncate(0);
+  // Every other return value has ended the operation; this one leaves it active.
+  if (step.rv == CKR_BUFFER_TOO_SMALL) cancelOperation(site, family.kind);
+}
+
+}  // namespace
+
+bool cancelOperation(const CallSite& site, CK_FLAGS kind) {
+  const CK_FUNCTION_LIST* functions = site.functions;
+  if (site.functions3 != nullptr && site.functions3->C_SessionCancel != nullptr) {
+    if (site.functions3->C_SessionCancel(site.session, kind) == CKR_OK) return true;
+  }
+  if (kind == CKF_DIGEST) return functions->C_DigestInit != nullptr && functions->C_DigestInit(site.session, nullptr) == CKR_OK;
+  for (const Family* family : {&kEncrypt, &kDecrypt, &kSign, &kVerify}) {
+    if (family->kind != kind) continue;
+    auto init = functions->*family->initFunction;
+    return init != nullptr && init(site.session, nullptr, 0) == CKR_OK;
+  }
+  return false;
+}
+
+void runStep(const CallSite& site, Step& step) {
+  const Family& family = familyOf(step.operation);
+  step.rv = init(site, family, step);
+  if (step.rv != CKR_OK) return;
+  if (step.operation != Operation::verify) {
+    oneShot(site, family, step);
+    return;
+  }
+  step.rv = PKCS11_POOL_CALL(step.fn, site.functions, C_Verify, site.session, step.data.data(), step.data.size(),
+                             step.signature.data(), step.signature.size());
+}
+
+}  // namespace pkcs11_pool

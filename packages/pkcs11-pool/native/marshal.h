@@ -1,0 +1,22 @@
+// Between JavaScript values and jobs. Reading throws Napi::TypeError for anything that is not of the shape that
+// src/pkcs11/protocol.ts describes; nothing of the caller's memory is used after it returns.
+#pragma once
+
+#include <memory>
+
+#include <napi.h>
+
+#include "job.h"
+
+namespace pkcs11_pool {
+
+// `arguments` are those behind submit's fixed four. The job's operation is set already.
+void readArguments(Napi::Env env, const Napi::Value* arguments, size_t count, Job& job);
+
+// What a completion carries as its value.
+Napi::Value valueOf(Napi::Env env, Job& job, Outcome outcome);
+
+// A handle, id or flag word: a BigInt where a number could not hold it exactly.
+Napi::Value fromULong(Napi::Env env, CK_ULONG value);
+
+}  // namespace pkcs11_pool

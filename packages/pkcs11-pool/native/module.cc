@@ -1,0 +1,109 @@
+#include "module.h"
+
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+#include <dlfcn.h>
+#include <map>
+
+#include "process-exit.h"
+
+namespace pkcs11_pool {
+
+namespace {
+
+// Never destroyed: threads may use them while the process ends.
+std::mutex& registryMutex() {
+  static auto* mutex = new std::mutex();
+  return *mutex;
+}
+
+std::map<std::string, std::shared_ptr<Module>>& registry() {
+  static auto* modules = new std::map<std::string, std::shared_ptr<Module>>();
+  return *modules;
+}
+
+}  // namespace
+
+std::shared_ptr<Module> Module::find(const std::string& path, std::string& reason) {
+  char resolved[PATH_MAX];
+  if (realpath(path.c_str(), resolved) == nullptr) {
+    reason = std::strerror(errno);
+    return nullptr;
+  }
+  std::lock_guard<std::mutex> lock(registryMutex());
+  auto& module = registry()[resolved];
+  if (!module) module = std::make_shared<Module>(resolved);
+  return module;
+}
+
+CK_RV Module::acquire(std::string& reason, Fn& fn) {
+  std::lock_guard<std::mutex> lock(lifecycle_);
+  if (library_ == nullptr) {
+    reason = load();
+    if (!reason.empty()) return CKR_GENERAL_ERROR;
+  }
+  if (!initialized_) {
+    CK_RV rv = initialize(fn);
+    if (rv != CKR_OK) return rv;
+  }
+  users_++;
+  return CKR_OK;
+}
+
+CK_RV Module::release(Fn& fn) {
+  std::lock_guard<std::mutex> lock(lifecycle_);
+  if (--users_ > 0 || !initialized_ || !ours_ || calls_ > 0) return CKR_OK;
+  fn = Fn::C_Finalize;
+  CK_RV rv = list_->C_Finalize(nullptr);
+  // Whatever it answered, the next user's C_Initialize finds out whether the module is still initialised.
+  initialized_ = false;
+  return rv;
+}
+
+std::string Module::load() {
+  void* library = dlopen(path_.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) {
+    const char* reason = dlerror();
+    return reason != nullptr ? reason : "dlopen failed";
+  }
+  using GetInterface = CK_RV (*)(CK_BYTE*, CK_VERSION*, CK_INTERFACE**, CK_FLAGS);
+  using GetFunctionList = CK_RV (*)(CK_FUNCTION_LIST**);
+  if (auto getInterface = reinterpret_cast<GetInterface>(dlsym(library, "C_GetInterface"))) {
+    CK_INTERFACE* interface = nullptr;
+    CK_BYTE name[] = "PKCS 11";
+    if (getInterface(name, nullptr, &interface, 0) == CKR_OK && interface != nullptr && interface->pFunctionList != nullptr) {
+      list_ = static_cast<const CK_FUNCTION_LIST*>(interface->pFunctionList);
+      if (list_->version.major >= 3) list3_ = static_cast<const CK_FUNCTION_LIST_3_0*>(interface->pFunctionList);
+    }
+  }
+  if (list_ == nullptr) {
+    auto getFunctionList = reinterpret_cast<GetFunctionList>(dlsym(library, "C_GetFunctionList"));
+    CK_FUNCTION_LIST* list = nullptr;
+    if (getFunctionList == nullptr || getFunctionList(&list) != CKR_OK || list == nullptr) {
+      dlclose(library);
+      return getFunctionList == nullptr ? "it has no C_GetFunctionList, so it is no PKCS#11 module" : "its C_GetFunctionList fails";
+    }
+    list_ = list;
+  }
+  // Kept loaded for the life of the process from here on: modules leave threads, exit handlers and thread-local destructors
+  // behind that outlast dlclose.
+  library_ = library;
+  return std::string();
+}
+
+CK_RV Module::initialize(Fn& fn) {
+  CK_C_INITIALIZE_ARGS arguments = {};
+  arguments.flags = CKF_OS_LOCKING_OK;
+  fn = Fn::C_Initialize;
+  if (list_->C_Initialize == nullptr) return CKR_FUNCTION_NOT_SUPPORTED;
+  CK_RV rv = list_->C_Initialize(&arguments);
+  if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED) return rv;
+  ours_ = rv == CKR_OK;
+  initialized_ = true;
+  guardProcessExit();
+  return CKR_OK;
+}
+
+}  // namespace pkcs11_pool

@@ -1,0 +1,127 @@
+#include <csignal>
+#include <pthread.h>
+#include <system_error>
+#include <thread>
+
+#include "executor.h"
+
+namespace pkcs11_pool {
+
+namespace {
+
+constexpr auto kTick = std::chrono::milliseconds(1);
+constexpr auto kStuck = std::chrono::microseconds(500);
+constexpr int kIdleTicks = 50;
+
+}  // namespace
+
+// Makes sure that the watcher looks again at `deadline`; false where the machine has no thread for it.
+bool Executor::watchUntil(Clock::time_point deadline) {
+  if (!watching_) {
+    try {
+      std::thread([self = shared_from_this()] { self->watch(); }).detach();
+    } catch (const std::system_error&) {
+      return false;
+    }
+    watching_ = true;
+  }
+  // With one timeout for all, deadlines only grow: the watcher is woken once a timeout, not once a job.
+  if (deadline < watcherWakes_) {
+    watcherWakes_ = deadline;
+    watcherSignal_.notify_one();
+  }
+  return true;
+}
+
+// Jobs wait behind busy threads, or completions for company: the watcher looks every tick that no call has got stuck.
+void Executor::needTicks() {
+  ticksNeeded_ = true;
+  if (ticking_) return;
+  ticking_ = true;
+  watcherSignal_.notify_one();
+}
+
+void Executor::watch() {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, nullptr);
+
+  Lock lock(mutex_);
+  int idleTicks = 0;
+  for (;;) {
+    watcherWakes_ = Clock::time_point::max();
+    const Clock::time_point now = Clock::now();
+    Clock::time_point next = expireJobs(now);
+    if (allWorkersAreStuck(now)) {
+      for (size_t jobs = queue_.size(); jobs > 0; jobs--) dispatch(true);
+    } else {
+      dispatch();
+    }
+    // Submits may come while this gives up the mutex: they only ever lower watcherWakes_.
+    announce(lock);
+    if (disposed_ && workers_.size() == hung_) break;
+    if (ticking_) {
+      idleTicks = std::exchange(ticksNeeded_, false) ? 0 : idleTicks + 1;
+      ticking_ = idleTicks < kIdleTicks;
+      if (ticking_) next = std::min(next, now + kTick);
+    }
+    watcherWakes_ = std::min(watcherWakes_, next);
+    if (watcherWakes_ == Clock::time_point::max()) watcherSignal_.wait(lock);
+    else watcherSignal_.wait_until(lock, watcherWakes_);
+  }
+  watching_ = false;
+}
+
+// Completes what has passed its deadline and returns the next deadline there is.
+Clock::time_point Executor::expireJobs(Clock::time_point now) {
+  Clock::time_point next = Clock::time_point::max();
+  std::vector<JobPointer> expired;
+  auto sift = [&](std::deque<JobPointer>& jobs) {
+    for (auto at = jobs.begin(); at != jobs.end();) {
+      if ((*at)->deadline > now) {
+        next = std::min(next, (*at)->deadline);
+        ++at;
+        continue;
+      }
+      expired.push_back(std::move(*at));
+      at = jobs.erase(at);
+    }
+  };
+  for (auto& [number, session] : sessions_) sift(session.backlog);
+  const size_t fromBacklogs = expired.size();
+  sift(queue_);
+  for (size_t i = 0; i < expired.size(); i++) {
+    const uint32_t session = expired[i]->session;
+    complete(std::move(expired[i]), Outcome::expired);
+    // Those of the queue held their session.
+    if (i >= fromBacklogs) releaseSession(session);
+  }
+  for (auto& worker : workers_) {
+    if (worker->job == nullptr || worker->hung) continue;
+    if (worker->job->deadline <= now) abandon(*worker);
+    else next = std::min(next, worker->job->deadline);
+  }
+  if (stalled()) completeQueued(Outcome::stalled);
+  return next;
+}
+
+// The call goes on without anybody waiting for it: its thread no longer counts, its session is not used again, and should it ever
+// return, its thread cleans up behind it.
+void Executor::abandon(Worker& worker) {
+  worker.hung = true;
+  hung_++;
+  abandoned_++;
+  loseSession(worker.job->session);
+  complete(worker.job, Outcome::abandoned);
+}
+
+bool Executor::allWorkersAreStuck(Clock::time_point now) const {
+  if (queue_.empty()) return false;
+  for (const auto& worker : workers_) {
+    if (worker->hung) continue;
+    if (worker->job == nullptr || now - worker->startedAt < kStuck) return false;
+  }
+  return true;
+}
+
+}  // namespace pkcs11_pool

@@ -1,0 +1,268 @@
+#include <csignal>
+#include <ctime>
+#include <algorithm>
+#include <exception>
+#include <pthread.h>
+#include <sys/resource.h>
+
+#include "executor.h"
+#include "operations.h"
+#include "process-exit.h"
+
+namespace pkcs11_pool {
+
+namespace {
+
+constexpr auto kIdleTimeout = std::chrono::seconds(10);
+// Completions wait for company at most this long, and not behind a call that is itself about as long.
+constexpr auto kCompany = std::chrono::microseconds(200);
+constexpr auto kLongCall = std::chrono::microseconds(100);
+constexpr unsigned kSampleEvery = 4;
+
+// Did the calling thread give up its processor for most of the time since this was made?
+class WaitingProbe {
+ public:
+  WaitingProbe() : wall_(Clock::now()), processor_(processorTime()), switches_(switches()) {}
+
+  bool waited() const {
+    auto wall = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - wall_).count();
+    return switches() > switches_ && (processorTime() - processor_) * 2 < wall;
+  }
+
+ private:
+  static long long processorTime() {
+    timespec time{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return time.tv_sec * 1'000'000'000LL + time.tv_nsec;
+  }
+  static long switches() {
+    rusage usage{};
+    getrusage(RUSAGE_THREAD, &usage);
+    return usage.ru_nvcsw;
+  }
+
+  Clock::time_point wall_;
+  long long processor_;
+  long switches_;
+};
+
+// Opening, logging in and the like say nothing about how long the next cryptographic call takes.
+bool tellsLength(Operation operation) {
+  switch (operation) {
+    case Operation::load:
+    case Operation::unload:
+    case Operation::loadPin:
+    case Operation::inspect:
+    case Operation::openSession:
+    case Operation::closeSession:
+    case Operation::login:
+    case Operation::logout:
+      return false;
+    default:
+      return true;
+  }
+}
+
+}  // namespace
+
+void Executor::work(Worker& worker) {
+  // Signals are for the program's own threads.
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, nullptr);
+
+  Lock lock(mutex_);
+  starting_--;
+  while (JobPointer job = nextJob(lock, worker)) {
+    prepare(worker, job);
+    dispatch();
+    bool observed = tellsLength(job->operation);
+    bool sampled = observed && concurrency_.callsAreLong() && worker.sampleIn++ % kSampleEvery == 0;
+    lock.unlock();
+    std::optional<WaitingProbe> probe;
+    if (sampled) probe.emplace();
+    run(*job, worker.module.get());
+    bool waited = sampled && probe->waited();
+    lock.lock();
+    if (observed && !worker.hung) concurrency_.observeLength(Clock::now() - worker.startedAt);
+    if (sampled && !worker.hung) concurrency_.observeWaiting(waited);
+    finish(lock, worker, std::move(job));
+  }
+  for (auto at = workers_.begin(); at != workers_.end(); ++at) {
+    if (at->get() != &worker) continue;
+    workers_.erase(at);
+    break;
+  }
+  if (disposed_ && workers_.size() == hung_) closeDown(lock);
+  dispatch();
+  watcherSignal_.notify_one();
+  announce(lock);
+}
+
+JobPointer Executor::nextJob(Lock& lock, Worker& worker) {
+  for (;;) {
+    if (workers_.size() - hung_ > maxThreads_) return nullptr;
+    if (!queue_.empty()) {
+      JobPointer job = std::move(queue_.front());
+      queue_.pop_front();
+      if (job->deadline > Clock::now()) return job;
+      uint32_t session = job->session;
+      complete(std::move(job), Outcome::expired);
+      releaseSession(session);
+      continue;
+    }
+    if (disposed_) return nullptr;
+    if (!completions_.empty() && !announced_) {
+      announce(lock);
+      continue;
+    }
+    idle_.push_back(&worker);
+    if (worker.signal.wait_for(lock, kIdleTimeout, [&] { return worker.signalled; })) {
+      worker.signalled = false;
+      starting_--;
+      continue;
+    }
+    idle_.erase(std::find(idle_.begin(), idle_.end(), &worker));
+    if (queue_.empty() && workers_.size() - hung_ > 1) return nullptr;
+  }
+}
+
+// What the job needs of the executor's own state, taken while the mutex is held. The module counts the call from here on, so that
+// nobody finalises it under the call's feet.
+void Executor::prepare(Worker& worker, JobPointer job) {
+  auto session = sessions_.find(job->session);
+  if (session != sessions_.end()) job->handle = session->second.handle;
+  if (job->operation == Operation::unload) {
+    JobDetails& details = job->more();
+    details.module = std::exchange(module_, nullptr);
+    for (auto at = sessions_.begin(); at != sessions_.end();) {
+      if (at->second.busy || at->second.lost) {
+        ++at;
+        continue;
+      }
+      details.handles.push_back(at->second.handle);
+      at = sessions_.erase(at);
+    }
+  }
+  worker.module = module_;
+  if (worker.module) worker.module->enter();
+  worker.job = std::move(job);
+  worker.startedAt = Clock::now();
+}
+
+void Executor::run(Job& job, const Module* module) {
+  CallIntoModule counted;
+  try {
+    switch (job.operation) {
+      case Operation::loadPin: {
+        JobDetails& details = job.more();
+        if (!details.path.empty()) details.text = details.pin->readFile(details.path);
+        if (!details.text.empty()) job.outcome = Outcome::system;
+        return;
+      }
+      case Operation::load: {
+        JobDetails& details = job.more();
+        if (module != nullptr) {
+          job.rv = CKR_CRYPTOKI_ALREADY_INITIALIZED;
+          return;
+        }
+        std::shared_ptr<Module> found = Module::find(details.path, details.text);
+        if (found) job.rv = found->acquire(details.text, job.fn);
+        if (!details.text.empty()) job.outcome = Outcome::system;
+        else if (job.rv == CKR_OK) details.module = std::move(found);
+        return;
+      }
+      case Operation::unload: {
+        JobDetails& details = job.more();
+        if (!details.module) return;
+        for (CK_SESSION_HANDLE handle : details.handles) closeSession(*details.module, handle);
+        job.rv = details.module->release(job.fn);
+        details.module = nullptr;
+        return;
+      }
+      default:
+        if (module != nullptr) runOperation(*module, job);
+        else job.rv = CKR_CRYPTOKI_NOT_INITIALIZED;
+    }
+  } catch (const std::exception&) {
+    job.rv = CKR_HOST_MEMORY;  // nothing here throws but an allocation
+  }
+}
+
+void Executor::finish(Lock& lock, Worker& worker, JobPointer job) {
+  worker.job = nullptr;
+  if (worker.hung) {
+    worker.hung = false;
+    hung_--;
+    reap(lock, worker, *job);
+    return complete(std::move(job), Outcome::late);
+  }
+  // Before the completion: whoever hears of the last call's end may finalise at once.
+  if (auto module = std::exchange(worker.module, nullptr)) module->leave();
+  const bool succeeded = job->outcome == Outcome::returned && job->rv == CKR_OK;
+  switch (job->operation) {
+    case Operation::load:
+      // A second load that ran beside the first has acquired once more than is kept.
+      if (succeeded && module_) reap(lock, worker, *job);
+      else if (succeeded) module_ = std::exchange(job->details->module, nullptr);
+      break;
+    case Operation::openSession:
+      if (succeeded) {
+        job->session = nextSession_++;
+        sessions_[job->session].handle = job->handle;
+      }
+      break;
+    case Operation::closeSession:
+      // Whatever the module answered, the handle is not used again.
+      loseSession(job->session);
+      sessions_.erase(job->session);
+      break;
+    default:
+      releaseSession(job->session);
+  }
+  const Clock::time_point now = Clock::now();
+  complete(std::move(job), job->outcome);
+  const bool alone = queue_.empty() || now - worker.startedAt > kLongCall;
+  if (alone || now - firstCompletionAt_ > kCompany) announce(lock);
+  else needTicks();  // should the next call hang, the watcher announces these
+}
+
+// Undoes what a call that nobody waits for any more has brought, and closes the session it was made in: after a call that was
+// given up, nobody knows what is active in it.
+void Executor::reap(Lock& lock, Worker& worker, Job& job) {
+  std::shared_ptr<Module> module = std::exchange(worker.module, nullptr);
+  std::shared_ptr<Module> surplus = job.details ? std::exchange(job.details->module, nullptr) : nullptr;
+  const bool closed = job.operation == Operation::closeSession;
+  const bool opened = job.operation == Operation::openSession && job.rv == CKR_OK;
+  lock.unlock();
+  {
+    CallIntoModule counted;
+    Fn ignored = Fn::none;
+    if (module && ((job.session != 0 && !closed) || opened)) closeSession(*module, job.handle);
+    if (module) module->leave();
+    if (surplus) surplus->release(ignored);
+  }
+  lock.lock();
+  sessions_.erase(job.session);
+}
+
+void Executor::closeDown(Lock& lock) {
+  if (std::exchange(closedDown_, true)) return;
+  std::shared_ptr<Module> module = std::exchange(module_, nullptr);
+  std::vector<CK_SESSION_HANDLE> open;
+  for (const auto& [number, session] : sessions_) {
+    if (!session.lost) open.push_back(session.handle);
+  }
+  sessions_.clear();
+  if (!module) return;
+  lock.unlock();
+  {
+    CallIntoModule counted;
+    Fn ignored = Fn::none;
+    for (CK_SESSION_HANDLE handle : open) closeSession(*module, handle);
+    module->release(ignored);
+  }
+  lock.lock();
+}
+
+}  // namespace pkcs11_pool
