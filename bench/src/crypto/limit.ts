@@ -1,0 +1,43 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import type { Window } from '../harness/load.js'
+import { buildProgram } from '../harness/native.js'
+import type { Sample } from '../harness/result.js'
+import { INPUTS, IV, type Output, type Task } from './operations.js'
+import type { TokenPlace } from './token.js'
+
+const run = promisify(execFile)
+
+export interface Measured {
+  sample: Sample
+  /** the last result of each thread or caller */
+  outputs: Output[]
+}
+
+/** Runs the C program once, with so many threads; `env` is added to the token's own. */
+export async function runLimit(
+  place: TokenPlace,
+  task: Task,
+  options: Window & { threads: number; env?: NodeJS.ProcessEnv },
+): Promise<Measured> {
+  const { stdout } = await run(
+    await program(),
+    [
+      ...['--module', place.module, '--token', place.label, '--pin-file', place.pinFile],
+      ...['--op', task.operation, '--keys', task.keys.join(','), '--data', INPUTS[task.operation].toString('hex')],
+      ...(task.operation === 'aes' ? ['--iv', IV.toString('hex')] : []),
+      ...['--threads', String(options.threads)],
+      ...['--warmup-ms', String(options.warmupMs), '--measure-ms', String(options.measureMs)],
+    ],
+    { env: { ...process.env, ...place.env, ...options.env } },
+  )
+  const { outputs, ...sample } = JSON.parse(stdout) as Sample & { outputs: { key: number; hex: string }[] }
+  return { sample, outputs: outputs.map(({ key, hex }) => ({ key, bytes: Buffer.from(hex, 'hex') })) }
+}
+
+let built: Promise<string> | undefined
+
+function program(): Promise<string> {
+  built ??= buildProgram('limit')
+  return built
+}
