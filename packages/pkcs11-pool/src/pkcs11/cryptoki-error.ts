@@ -1,5 +1,6 @@
 import { CryptokiError, type ErrorCode } from '../errors.js'
-import { describeRv, hex32, type ReturnValueCategory } from './return-values.js'
+import { hex32 } from './numbers.js'
+import { describeRv, type ReturnValueCategory } from './return-values.js'
 
 /** What to do where the table of return values has nothing more precise. */
 const NEXT_STEP: Record<ReturnValueCategory, string> = {

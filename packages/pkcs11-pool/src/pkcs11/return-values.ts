@@ -1,4 +1,5 @@
 import type { ErrorCategory } from '../errors.js'
+import { hex32 } from './numbers.js'
 
 /** What follows from a return value: every category but `pool`, which no PKCS#11 function can cause. */
 export type ReturnValueCategory = Exclude<ErrorCategory, 'pool'>
@@ -464,9 +465,4 @@ export function describeRv(rv: number): DescribedReturnValue {
       action: 'see the vendor’s documentation',
     }
   )
-}
-
-/** A CK number as `0x` and at least eight hexadecimal digits. */
-export function hex32(value: number): string {
-  return `0x${value.toString(16).padStart(8, '0')}`
 }

@@ -1,0 +1,34 @@
+import type { PackedMechanism } from './protocol.js'
+
+/** Bytes before those of a and b, see {@link PackedMechanism}. */
+export const MECHANISM_HEADER_SIZE = 44
+
+export const NO_BYTES = new Uint8Array(0)
+
+/** Writes one mechanism as the engine reads it; what the fields mean depends on the kind. */
+export function packedMechanism(
+  type: number,
+  kind: number,
+  n1 = 0,
+  n2 = 0,
+  n3 = 0,
+  a: Uint8Array = NO_BYTES,
+  b: Uint8Array = NO_BYTES,
+): PackedMechanism {
+  const packed = Buffer.allocUnsafe(MECHANISM_HEADER_SIZE + a.length + b.length)
+  writeU64(packed, type, 0)
+  packed.writeUInt32LE(kind, 8)
+  writeU64(packed, n1, 12)
+  writeU64(packed, n2, 20)
+  writeU64(packed, n3, 28)
+  packed.writeUInt32LE(a.length, 36)
+  packed.writeUInt32LE(b.length, 40)
+  packed.set(a, MECHANISM_HEADER_SIZE)
+  packed.set(b, MECHANISM_HEADER_SIZE + a.length)
+  return packed
+}
+
+function writeU64(target: Buffer, value: number, offset: number): void {
+  target.writeUInt32LE(value % 0x1_0000_0000, offset)
+  target.writeUInt32LE(Math.floor(value / 0x1_0000_0000), offset + 4)
+}
