@@ -25,9 +25,9 @@ async function destroy(): Promise<void> {}
 
 /** Acquire and release as each pool's own documents have them. */
 interface Adapter<L> {
-  acquire(): Promise<L>
-  release(lease: L): unknown
-  resource(lease: L): Resource
+  acquire: () => Promise<L>
+  release: (lease: L) => unknown
+  resource: (lease: L) => Resource
 }
 
 type Round = Window & Pick<LoadOptions, 'callers'>

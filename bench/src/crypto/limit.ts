@@ -14,23 +14,20 @@ export interface Measured {
   outputs: Output[]
 }
 
-/** Runs the C program once, with so many threads; `env` is added to the token's own. */
+/** Runs the C program once, with so many threads. */
 export async function runLimit(
   place: TokenPlace,
   task: Task,
-  options: Window & { threads: number; env?: NodeJS.ProcessEnv },
+  options: Window & { threads: number },
 ): Promise<Measured> {
-  const { stdout } = await run(
-    await program(),
-    [
-      ...['--module', place.module, '--token', place.label, '--pin-file', place.pinFile],
-      ...['--op', task.operation, '--keys', task.keys.join(','), '--data', INPUTS[task.operation].toString('hex')],
-      ...(task.operation === 'aes' ? ['--iv', IV.toString('hex')] : []),
-      ...['--threads', String(options.threads)],
-      ...['--warmup-ms', String(options.warmupMs), '--measure-ms', String(options.measureMs)],
-    ],
-    { env: { ...process.env, ...place.env, ...options.env } },
-  )
+  const token = ['--module', place.module, '--token', place.label, '--pin-file', place.pinFile]
+  const iv = task.operation === 'aes' ? ['--iv', IV.toString('hex')] : []
+  const data = ['--data', INPUTS[task.operation].toString('hex'), ...iv]
+  const work = ['--op', task.operation, '--keys', task.keys.join(','), '--threads', String(options.threads)]
+  const window = ['--warmup-ms', String(options.warmupMs), '--measure-ms', String(options.measureMs)]
+  const { stdout } = await run(await program(), [...token, ...data, ...work, ...window], {
+    env: { ...process.env, ...place.env },
+  })
   const { outputs, ...sample } = JSON.parse(stdout) as Sample & { outputs: { key: number; hex: string }[] }
   return { sample, outputs: outputs.map(({ key, hex }) => ({ key, bytes: Buffer.from(hex, 'hex') })) }
 }

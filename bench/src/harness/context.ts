@@ -32,7 +32,9 @@ export async function withContext<T>(
   use: (context: Context) => Promise<T>,
 ): Promise<T> {
   const undos: (() => unknown)[] = []
-  const directory = await mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'pkcs11-pool-bench-'))
+  const directory = await mkdtemp(
+    join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), `pkcs11-pool-bench-${process.pid}-`),
+  )
   undos.push(() => rm(directory, { recursive: true, force: true }))
   try {
     return await use({
