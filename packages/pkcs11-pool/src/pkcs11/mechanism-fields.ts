@@ -2,12 +2,10 @@ import { isUint8Array } from 'node:util/types'
 import { Pkcs11PoolError } from '../errors.js'
 import { describeValue } from './describe-value.js'
 import { didYouMean, quoted } from './did-you-mean.js'
+import { MAX_ULONG } from './ulong.js'
 
 /** The fields of a mechanism object, as they came. */
 export type Fields = Readonly<Record<string, unknown>>
-
-/** The largest number a CK_ULONG holds on every machine. */
-export const MAX_ULONG = 0xffff_ffff
 
 export function bytesField(name: string, fields: Fields, field: string, least: number, most: number): Uint8Array {
   const value = fields[field]

@@ -16,18 +16,11 @@ import {
   STRING_DATA_MECHANISMS,
   UNSUPPORTED_MECHANISMS,
 } from './mechanism-families.js'
-import {
-  badField,
-  bytesField,
-  type Fields,
-  integerField,
-  MAX_ULONG,
-  namedField,
-  optionalBytesField,
-} from './mechanism-fields.js'
+import { badField, bytesField, type Fields, integerField, namedField, optionalBytesField } from './mechanism-fields.js'
 import { CURRENT_MECHANISM_TYPES } from './mechanism-types.js'
 import { MECHANISM_HEADER_SIZE, NO_BYTES, packedMechanism } from './packed-mechanism.js'
 import { type PackedMechanism, ParameterKind } from './protocol.js'
+import { MAX_ULONG } from './ulong.js'
 
 /** How one mechanism's fields are checked and packed. */
 export interface MechanismShape {

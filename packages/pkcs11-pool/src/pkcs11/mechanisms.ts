@@ -13,12 +13,13 @@ import type {
   STRING_DATA_MECHANISMS,
   UNSUPPORTED_MECHANISMS,
 } from './mechanism-families.js'
-import { badField, bytesField, type Fields, MAX_ULONG } from './mechanism-fields.js'
+import { badField, bytesField, type Fields } from './mechanism-fields.js'
 import { type MechanismShape, mechanismShape, usableMechanisms } from './mechanism-shapes.js'
 import { type CURRENT_MECHANISM_TYPES, MECHANISM_TYPES } from './mechanism-types.js'
 import { hex32, namesByNumber } from './numbers.js'
 import { packedMechanism } from './packed-mechanism.js'
 import { type PackedMechanism, ParameterKind } from './protocol.js'
+import { MAX_ULONG } from './ulong.js'
 
 /** Block ciphers that take an initialisation vector. PKCS#11 2.40 Current Mechanisms, sections 2.8 to 2.19. */
 export interface IvMechanism {

@@ -1,0 +1,139 @@
+import { Pkcs11PoolError } from '../errors.js'
+import { ATTRIBUTE_CODECS, type AttributeOutputs, badAttribute } from './attribute-values.js'
+import { ARRAY_ATTRIBUTE_FLAG, ATTRIBUTES, type AttributeName, NESTED_TEMPLATE_ATTRIBUTES } from './attribute-types.js'
+import { describeValue } from './describe-value.js'
+import { didYouMean, quoted } from './did-you-mean.js'
+import { hex32, namesByNumber, ULONG_SIZE } from './numbers.js'
+import type { PackedTemplate } from './protocol.js'
+import type { Template } from './template.js'
+import { MAX_ULONG } from './ulong.js'
+
+export type { AttributeName, Template }
+
+/** What each attribute is read as, where the token gives it. */
+export type AttributeValues = {
+  [Name in AttributeName]: AttributeOutputs[(typeof ATTRIBUTES)[Name]['kind']]
+}
+
+const ATTRIBUTE_NAMES = Object.keys(ATTRIBUTES)
+const namesByType = namesByNumber({ ...attributeTypes(), ...NESTED_TEMPLATE_ATTRIBUTES })
+
+function attributeTypes(): Record<AttributeName, number> {
+  return Object.fromEntries(Object.entries(ATTRIBUTES).map(([name, { type }]) => [name, type])) as Record<
+    AttributeName,
+    number
+  >
+}
+
+/**
+ * Packs a template for the engine, into memory of its own that the caller may wipe: a template can hold a key's value.
+ *
+ * @throws `INVALID_ARGUMENT` for an unknown attribute and for a value of the wrong type; it says the type, never the value
+ */
+export function packTemplate(template: Template, ulongSize: 4 | 8 = ULONG_SIZE): PackedTemplate {
+  if (typeof template !== 'object' || template === null || Array.isArray(template) || ArrayBuffer.isView(template)) {
+    throw new Pkcs11PoolError(
+      'INVALID_ARGUMENT',
+      `template is ${describeValue(template)}, expected an object of attributes such as { CKA_LABEL: 'k4' }`,
+    )
+  }
+  const keys = Object.keys(template)
+  const types: number[] = []
+  const values: Uint8Array[] = []
+  let size = 4
+  for (const key of keys) {
+    const value: unknown = (template as Record<string, unknown>)[key]
+    const bytes = isKnown(key)
+      ? ATTRIBUTE_CODECS[ATTRIBUTES[key].kind].encode(key, value, ulongSize)
+      : ATTRIBUTE_CODECS.bytes.encode(hex32(vendorType(key)), value, ulongSize)
+    types.push(isKnown(key) ? ATTRIBUTES[key].type : vendorType(key))
+    values.push(bytes)
+    size += 12 + bytes.length
+  }
+  return writeTemplate(Buffer.alloc(size), types, values)
+}
+
+function writeTemplate(packed: Buffer, types: readonly number[], values: readonly Uint8Array[]): PackedTemplate {
+  packed.writeUInt32LE(types.length, 0)
+  let offset = 4
+  for (const [index, type] of types.entries()) {
+    const value = values[index]!
+    packed.writeUInt32LE(type, offset)
+    packed.writeUInt32LE(value.length, offset + 8)
+    packed.set(value, offset + 12)
+    offset += 12 + value.length
+  }
+  return packed
+}
+
+/**
+ * The type of an attribute, for the engine. A number is a vendor's own and goes through.
+ *
+ * @throws `INVALID_ARGUMENT` where there is no such attribute
+ */
+export function attributeType(attribute: AttributeName | number): number {
+  if (typeof attribute === 'number') return vendorType(String(attribute))
+  if (typeof attribute === 'string' && isKnown(attribute)) return ATTRIBUTES[attribute].type
+  throw typeof attribute === 'string' ? unknownAttribute(attribute) : notAName(attribute)
+}
+
+/**
+ * Reads one attribute as the engine gives it. Null is what the token does not tell: it is sensitive, the object has no such
+ * attribute, or the number is CK_UNAVAILABLE_INFORMATION.
+ */
+export function decodeAttribute<Name extends AttributeName>(
+  name: Name,
+  bytes: Buffer | null,
+  ulongSize?: 4 | 8,
+): AttributeValues[Name] | null
+export function decodeAttribute(name: number, bytes: Buffer | null, ulongSize?: 4 | 8): Buffer | null
+export function decodeAttribute(
+  name: AttributeName | number,
+  bytes: Buffer | null,
+  ulongSize: 4 | 8 = ULONG_SIZE,
+): AttributeValues[AttributeName] | null {
+  if (bytes === null || typeof name === 'number') return bytes
+  return ATTRIBUTE_CODECS[ATTRIBUTES[name].kind].decode(bytes, ulongSize)
+}
+
+function isKnown(name: string): name is AttributeName {
+  return Object.hasOwn(ATTRIBUTES, name)
+}
+
+function vendorType(key: string): number {
+  if (!/^\d{1,10}$/.test(key)) throw unknownAttribute(key)
+  const type = Number(key)
+  if (type > MAX_ULONG) throw unknownAttribute(key)
+  const name = namesByType.get(type)
+  if (name !== undefined) {
+    throw new Pkcs11PoolError(
+      'INVALID_ARGUMENT',
+      `attribute ${hex32(type)} is given by number, expected its name: ${name}`,
+    )
+  }
+  // An array of attributes holds pointers: as plain bytes it would take the process down.
+  if ((type & ARRAY_ATTRIBUTE_FLAG) !== 0) {
+    throw new Pkcs11PoolError(
+      'INVALID_ARGUMENT',
+      `attribute ${hex32(type)} has the flag of an array, expected one without: arrays are not supported by number`,
+    )
+  }
+  return type
+}
+
+function unknownAttribute(name: string): Pkcs11PoolError {
+  if (Object.hasOwn(NESTED_TEMPLATE_ATTRIBUTES, name)) {
+    return new Pkcs11PoolError(
+      'INVALID_ARGUMENT',
+      `attribute ${name} is a template in a template, which is not supported`,
+    )
+  }
+  return new Pkcs11PoolError(
+    'INVALID_ARGUMENT',
+    `attribute ${quoted(name)} is unknown, expected a name of the PKCS#11 standard or a vendor's number${didYouMean(name, ATTRIBUTE_NAMES)}`,
+  )
+}
+
+function notAName(got: unknown): Pkcs11PoolError {
+  return badAttribute('name', describeValue(got), "a name such as 'CKA_LABEL', or a vendor's number")
+}
