@@ -1,6 +1,6 @@
 import { createPool as createGenericPool } from 'generic-pool'
 import { Pool as LightningPool } from 'lightning-pool'
-import { createPool, type Lease } from 'pkcs11-pool'
+import { createPool } from 'pkcs11-pool'
 import { Pool as TarnPool } from 'tarn'
 import { type LoadOptions, runLoad, type Window } from '../harness/load.js'
 import type { Sample } from '../harness/result.js'
@@ -61,7 +61,7 @@ const programs: Record<PoolName, () => Program> = {
 }
 
 function generic(timeout: { acquireTimeoutMillis?: number }): Program {
-  const pool = createGenericPool({ create, destroy }, { max: MAX_SIZE, ...timeout })
+  const pool = createGenericPool<Resource>({ create, destroy }, { max: MAX_SIZE, ...timeout })
   return program({
     // its promise is a real one, its type is not
     acquire: () => pool.acquire() as Promise<Resource>,
