@@ -44,8 +44,8 @@ export interface AttributeOutputs extends Omit<AttributeInputs, 'mechanisms' | '
 /** Checks one value and turns it into the bytes PKCS#11 wants; bytes are passed on as they are, not copied. */
 type Encode = (name: string, value: unknown, ulongSize: 4 | 8) => Uint8Array
 
-/** Reads the bytes PKCS#11 gives; null where they say that there is no value. */
-type Decode<Kind extends AttributeKind> = (bytes: Buffer, ulongSize: 4 | 8) => AttributeOutputs[Kind] | null
+/** Reads the bytes PKCS#11 gives; undefined where they say that there is no value. */
+type Decode<Kind extends AttributeKind> = (bytes: Buffer, ulongSize: 4 | 8) => AttributeOutputs[Kind] | undefined
 
 interface Codec<Kind extends AttributeKind> {
   encode: Encode
@@ -62,7 +62,7 @@ export const ATTRIBUTE_CODECS: { readonly [Kind in AttributeKind]: Codec<Kind> }
   hardwareFeature: namedCodec(HARDWARE_FEATURE_TYPES, 'CKH_CLOCK'),
   mechanism: namedCodec(MECHANISM_TYPES, 'CKM_AES_CBC_PAD'),
   mechanisms: { encode: encodeMechanisms, decode: decodeMechanisms },
-  boolean: { encode: encodeBoolean, decode: (bytes) => (bytes.length === 0 ? null : bytes[0] !== 0) },
+  boolean: { encode: encodeBoolean, decode: (bytes) => (bytes.length === 0 ? undefined : bytes[0] !== 0) },
   ulong: { encode: encodeInteger, decode: readUlong },
   text: { encode: encodeText, decode: (bytes) => bytes.toString('utf8') },
   identifier: { encode: encodeIdentifier, decode: (bytes) => bytes },
@@ -142,7 +142,7 @@ function decodeMechanisms(bytes: Buffer, ulongSize: 4 | 8): (MechanismName | num
   const mechanisms: (MechanismName | number)[] = []
   for (let offset = 0; offset + ulongSize <= bytes.length; offset += ulongSize) {
     const type = readUlong(bytes.subarray(offset, offset + ulongSize))
-    if (type !== null) mechanisms.push(mechanismNames.get(type) ?? type)
+    if (type !== undefined) mechanisms.push(mechanismNames.get(type) ?? type)
   }
   return mechanisms
 }
@@ -150,13 +150,13 @@ function decodeMechanisms(bytes: Buffer, ulongSize: 4 | 8): (MechanismName | num
 function namedCodec<Name extends string>(
   table: Readonly<Record<Name, number>>,
   example: Name,
-): { encode: Encode; decode: (bytes: Buffer) => Name | number | null } {
+): { encode: Encode; decode: (bytes: Buffer) => Name | number | undefined } {
   const names = namesByNumber(table)
   return {
     encode: (name, value, ulongSize) => encodeInteger(name, numberOfName(name, value, table, example), ulongSize),
     decode: (bytes) => {
       const number = readUlong(bytes)
-      return number === null ? null : (names.get(number) ?? number)
+      return number === undefined ? undefined : (names.get(number) ?? number)
     },
   }
 }

@@ -188,7 +188,13 @@ function packFirstBit({ name, type }: MechanismShape, fields: Fields): PackedMec
 }
 
 function packKey({ name, type }: MechanismShape, fields: Fields): PackedMechanism {
-  return packedMechanism(type, ParameterKind.ULONG, integerField(name, fields, 'key', 1, Number.MAX_SAFE_INTEGER))
+  const { key } = fields
+  const isHandle = typeof key === 'bigint' && key > 0n && key <= 0xffff_ffff_ffff_ffffn
+  return packedMechanism(
+    type,
+    ParameterKind.ULONG,
+    isHandle ? key : integerField(name, fields, 'key', 1, Number.MAX_SAFE_INTEGER),
+  )
 }
 
 function anyBytes(name: string, fields: Fields, field: string): Uint8Array {

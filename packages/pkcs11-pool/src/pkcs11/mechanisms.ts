@@ -163,7 +163,7 @@ export interface ExtractKeyMechanism {
 export interface ConcatenateKeyMechanism {
   mechanism: 'CKM_CONCATENATE_BASE_AND_KEY'
   /** handle of the key that follows */
-  key: number
+  key: number | bigint
 }
 
 /** Mechanisms that take no parameter. */

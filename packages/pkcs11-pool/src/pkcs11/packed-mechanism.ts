@@ -9,7 +9,7 @@ export const NO_BYTES = new Uint8Array(0)
 export function packedMechanism(
   type: number,
   kind: number,
-  n1 = 0,
+  n1: number | bigint = 0,
   n2 = 0,
   n3 = 0,
   a: Uint8Array = NO_BYTES,
@@ -28,7 +28,11 @@ export function packedMechanism(
   return packed
 }
 
-function writeU64(target: Buffer, value: number, offset: number): void {
+function writeU64(target: Buffer, value: number | bigint, offset: number): void {
+  if (typeof value === 'bigint') {
+    target.writeBigUInt64LE(value, offset)
+    return
+  }
   target.writeUInt32LE(value % 0x1_0000_0000, offset)
   target.writeUInt32LE(Math.floor(value / 0x1_0000_0000), offset + 4)
 }

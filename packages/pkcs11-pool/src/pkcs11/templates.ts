@@ -10,9 +10,12 @@ import { MAX_ULONG } from './ulong.js'
 
 export type { AttributeName, Template }
 
-/** What each attribute is read as, where the token gives it. */
+/**
+ * What each attribute is read as. Undefined is what the token does not tell: the attribute is sensitive, the object has none, or its
+ * number is CK_UNAVAILABLE_INFORMATION.
+ */
 export type AttributeValues = {
-  [Name in AttributeName]: AttributeOutputs[(typeof ATTRIBUTES)[Name]['kind']]
+  [Name in AttributeName]: AttributeOutputs[(typeof ATTRIBUTES)[Name]['kind']] | undefined
 }
 
 const ATTRIBUTE_NAMES = Object.keys(ATTRIBUTES)
@@ -77,23 +80,20 @@ export function attributeType(attribute: AttributeName | number): number {
   throw typeof attribute === 'string' ? unknownAttribute(attribute) : notAName(attribute)
 }
 
-/**
- * Reads one attribute as the engine gives it. Null is what the token does not tell: it is sensitive, the object has no such
- * attribute, or the number is CK_UNAVAILABLE_INFORMATION.
- */
+/** Reads one attribute as the engine gives it; null, and what the token does not tell, is undefined. */
 export function decodeAttribute<Name extends AttributeName>(
   name: Name,
   bytes: Buffer | null,
   ulongSize?: 4 | 8,
-): AttributeValues[Name] | null
-export function decodeAttribute(name: number, bytes: Buffer | null, ulongSize?: 4 | 8): Buffer | null
+): AttributeValues[Name]
+export function decodeAttribute(name: number, bytes: Buffer | null, ulongSize?: 4 | 8): Buffer | undefined
 export function decodeAttribute(
   name: AttributeName | number,
   bytes: Buffer | null,
   ulongSize: 4 | 8 = ULONG_SIZE,
-): AttributeValues[AttributeName] | null {
-  if (bytes === null || typeof name === 'number') return bytes
-  return ATTRIBUTE_CODECS[ATTRIBUTES[name].kind].decode(bytes, ulongSize)
+): AttributeValues[AttributeName] {
+  if (bytes === null) return undefined
+  return typeof name === 'number' ? bytes : ATTRIBUTE_CODECS[ATTRIBUTES[name].kind].decode(bytes, ulongSize)
 }
 
 function isKnown(name: string): name is AttributeName {

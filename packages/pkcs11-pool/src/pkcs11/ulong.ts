@@ -14,10 +14,10 @@ export function writeUlong(target: Buffer, value: number, offset: number, ulongS
   target.writeUInt32BE(value, offset + ulongSize - 4)
 }
 
-/** Reads one CK_ULONG of 4 or 8 bytes; null where it is CK_UNAVAILABLE_INFORMATION or of another length. */
-export function readUlong(bytes: Buffer): number | null {
-  if (bytes.length !== 4 && bytes.length !== 8) return null
-  if (bytes.every((byte) => byte === 0xff)) return null
+/** Reads one CK_ULONG of 4 or 8 bytes; undefined where it is CK_UNAVAILABLE_INFORMATION or of another length. */
+export function readUlong(bytes: Buffer): number | undefined {
+  if (bytes.length !== 4 && bytes.length !== 8) return undefined
+  if (bytes.every((byte) => byte === 0xff)) return undefined
   if (bytes.length === 4) return LITTLE_ENDIAN ? bytes.readUInt32LE() : bytes.readUInt32BE()
   return Number(LITTLE_ENDIAN ? bytes.readBigUInt64LE() : bytes.readBigUInt64BE())
 }
