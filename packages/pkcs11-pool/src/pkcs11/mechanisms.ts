@@ -15,7 +15,7 @@ import type {
 } from './mechanism-families.js'
 import { badField, bytesField, type Fields } from './mechanism-fields.js'
 import { type MechanismShape, mechanismShape, usableMechanisms } from './mechanism-shapes.js'
-import { type CURRENT_MECHANISM_TYPES, MECHANISM_TYPES } from './mechanism-types.js'
+import { type CURRENT_MECHANISM_TYPES, MECHANISM_TYPES, type MechanismName } from './mechanism-types.js'
 import { hex32, namesByNumber } from './numbers.js'
 import { packedMechanism } from './packed-mechanism.js'
 import { type PackedMechanism, ParameterKind } from './protocol.js'
@@ -217,7 +217,7 @@ const packedByName = new Map<string, PackedMechanism>()
 const names = namesByNumber(MECHANISM_TYPES)
 
 /** The standard's name of a mechanism, or `CKM_0x…` where it has none. */
-export function mechanismName(type: number): string {
+export function mechanismName(type: number): MechanismName | `CKM_0x${string}` {
   return names.get(type) ?? `CKM_${hex32(type)}`
 }
 

@@ -9,7 +9,7 @@ const ARCHITECTURES_OF_32_BITS: readonly string[] = ['arm', 'ia32', 'mips', 'mip
 export const ULONG_SIZE: 4 | 8 = process.platform === 'win32' || ARCHITECTURES_OF_32_BITS.includes(process.arch) ? 4 : 8
 
 /** A CK number as `0x` and at least eight hexadecimal digits. */
-export function hex32(value: number): string {
+export function hex32(value: number): `0x${string}` {
   return `0x${value.toString(16).padStart(8, '0')}`
 }
 
