@@ -1,1 +1,7 @@
-export {}
+export { buildModule } from './build-module.js'
+export { hasOpenSessions } from './open-sessions.js'
+export { createSoftHsm, createSoftHsmToken, findSoftHsm } from './softhsm.js'
+export type { KeySpec, SoftHsm, SoftHsmToken, TokenOptions } from './softhsm.js'
+export { pkcs11Tool, softhsm2Util } from './tools.js'
+export { createWrappedModule } from './wrapped-module.js'
+export type { CallRange, FunctionName, ReturnValue, WrappedModule } from './wrapped-module.js'
