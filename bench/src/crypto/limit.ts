@@ -1,12 +1,9 @@
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import type { Window } from '../harness/load.js'
 import { buildProgram } from '../harness/native.js'
 import type { Sample } from '../harness/result.js'
+import { runTool } from '../harness/tool.js'
 import { INPUTS, IV, type Output, type Task } from './operations.js'
 import type { TokenPlace } from './token.js'
-
-const run = promisify(execFile)
 
 export interface Measured {
   sample: Sample
@@ -25,9 +22,7 @@ export async function runLimit(
   const data = ['--data', INPUTS[task.operation].toString('hex'), ...iv]
   const work = ['--op', task.operation, '--keys', task.keys.join(','), '--threads', String(options.threads)]
   const window = ['--warmup-ms', String(options.warmupMs), '--measure-ms', String(options.measureMs)]
-  const { stdout } = await run(await program(), [...token, ...data, ...work, ...window], {
-    env: { ...process.env, ...place.env },
-  })
+  const stdout = await runTool(await program(), [...token, ...data, ...work, ...window], place.env)
   const { outputs, ...sample } = JSON.parse(stdout) as Sample & { outputs: { key: number; hex: string }[] }
   return { sample, outputs: outputs.map(({ key, hex }) => ({ key, bytes: Buffer.from(hex, 'hex') })) }
 }

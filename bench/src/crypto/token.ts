@@ -1,13 +1,10 @@
-import { execFile } from 'node:child_process'
 import { createSecretKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { findSoftHsm } from 'testkit'
 import type { Context } from '../harness/context.js'
 import { buildProgram } from '../harness/native.js'
-
-const run = promisify(execFile)
+import { runTool } from '../harness/tool.js'
 
 /** A token of SoftHSM in a folder of its own, as contenders are told of it. */
 export interface TokenPlace {
@@ -49,8 +46,7 @@ export async function createToken(context: Context, name: string): Promise<Bench
     pinFile: file('pin'),
     env: { SOFTHSM2_CONF: file('softhsm2.conf') },
   }
-  const env = { ...process.env, ...place.env }
-  const util = (...args: string[]) => run('softhsm2-util', [...args, '--pin', pin], { env })
+  const util = (...args: string[]) => runTool('softhsm2-util', [...args, '--pin', pin], place.env)
   await util('--init-token', '--free', '--label', name, '--so-pin', pin)
 
   return {
@@ -67,7 +63,7 @@ export async function createToken(context: Context, name: string): Promise<Bench
     },
     fill: async (prefix, count) => {
       const args = ['--module', place.module, '--token', name, '--pin-file', place.pinFile]
-      await run(await buildProgram('fill'), [...args, '--prefix', prefix, '--count', String(count)], { env })
+      await runTool(await buildProgram('fill'), [...args, '--prefix', prefix, '--count', String(count)], place.env)
     },
   }
 }

@@ -1,12 +1,10 @@
-import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
+import { runTool } from './tool.js'
 
-const run = promisify(execFile)
 const bench = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Compiles a C program of `bench/native` and gives its path. */
@@ -16,7 +14,7 @@ export async function buildProgram(name: 'limit' | 'fill'): Promise<string> {
   const headers = join(bench, '../packages/pkcs11-pool/native')
   const flags = ['-O2', '-std=gnu11', '-Wall', '-Wextra', `-I${headers}`]
   await mkdir(dirname(program), { recursive: true })
-  await run('cc', [...flags, '-o', program, source(`${name}.c`), source('token.c'), '-lpthread', '-ldl'])
+  await runTool('cc', [...flags, '-o', program, source(`${name}.c`), source('token.c'), '-lpthread', '-ldl'])
   return program
 }
 
@@ -25,5 +23,5 @@ export async function buildPkcs11js(log: (message: string) => void): Promise<voi
   const directory = dirname(createRequire(import.meta.url).resolve('pkcs11js/package.json'))
   if (existsSync(join(directory, 'build/Release/pkcs11.node'))) return
   log('building pkcs11js')
-  await run('npm', ['rebuild', 'pkcs11js'], { cwd: join(bench, '..') })
+  await runTool('npm', ['rebuild', 'pkcs11js', '--prefix', join(bench, '..')])
 }

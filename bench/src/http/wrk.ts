@@ -1,9 +1,7 @@
-import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import type { Sample } from '../harness/result.js'
+import { runTool } from '../harness/tool.js'
 
-const run = promisify(execFile)
 const SCRIPT = fileURLToPath(new URL('../../lua/encrypt.lua', import.meta.url))
 
 /** Posts the body over so many connections, each again as soon as it has its answer. Throws unless every answer was a success. */
@@ -24,9 +22,4 @@ export async function runWrk(
     throw new Error(`${url}: ${failed} answers were errors and ${broken} never came, at ${sample.ops_per_s} a second`)
   }
   return sample
-}
-
-function explain(error: NodeJS.ErrnoException): never {
-  if (error.code !== 'ENOENT') throw error
-  throw new Error("wrk, the load generator, is not installed: on Debian 'apt-get install wrk'", { cause: error })
 }
