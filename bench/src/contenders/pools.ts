@@ -49,7 +49,13 @@ const programs: Record<PoolName, () => Program> = {
   'generic-pool': () => generic({ acquireTimeoutMillis: ACQUIRE_TIMEOUT_MS }),
   'generic-pool, no timeout': () => generic({}),
   tarn: () => {
-    const pool = new TarnPool({ create, destroy, min: 0, max: MAX_SIZE, acquireTimeoutMillis: ACQUIRE_TIMEOUT_MS })
+    const pool = new TarnPool<Resource>({
+      create,
+      destroy,
+      min: 0,
+      max: MAX_SIZE,
+      acquireTimeoutMillis: ACQUIRE_TIMEOUT_MS,
+    })
     return program({
       acquire: () => pool.acquire().promise,
       release: (resource) => pool.release(resource),
@@ -63,8 +69,7 @@ const programs: Record<PoolName, () => Program> = {
 function generic(timeout: { acquireTimeoutMillis?: number }): Program {
   const pool = createGenericPool<Resource>({ create, destroy }, { max: MAX_SIZE, ...timeout })
   return program({
-    // its promise is a real one, its type is not
-    acquire: () => pool.acquire() as Promise<Resource>,
+    acquire: () => pool.acquire(),
     release: (resource) => pool.release(resource),
     resource: itself,
   })

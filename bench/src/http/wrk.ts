@@ -11,9 +11,8 @@ export async function runWrk(
   load: { connections: number; seconds: number },
 ): Promise<Sample> {
   const options = ['--threads', '1', '--connections', String(load.connections), '--duration', `${load.seconds}s`]
-  const { stdout } = await run('wrk', [...options, '--timeout', '10s', '--script', SCRIPT, url, '--', body]).catch(
-    explain,
-  )
+  const target = ['--timeout', '10s', '--script', SCRIPT, url, '--', body]
+  const stdout = await runTool('wrk', [...options, ...target])
   const { failed, broken, ...sample } = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Sample & {
     failed: number
     broken: number
