@@ -1,1 +1,48 @@
-export {}
+/**
+ * A PKCS#11 session pool for Node.js: an HSM used without ever blocking the event loop.
+ *
+ * @packageDocumentation
+ */
+export type { BatchItem, BatchResult } from './batch.js'
+export { type Client, type ClientStats, createClient } from './client.js'
+export type { ClientEventName, ClientEvents, ClientListener } from './client-events.js'
+export type { ClientOptions, ClientPoolOptions } from './client-options.js'
+export { CryptokiError, ERROR_HELP, type ErrorCategory, type ErrorCode, Pkcs11PoolError } from './errors.js'
+export type { Health } from './health.js'
+export { inspectModule } from './inspect-module.js'
+export type { ClientKeys, KeyPair } from './keys/client-keys.js'
+export type { HandleCacheOptions } from './keys/handle-cache.js'
+export type { Mechanism } from './pkcs11/mechanisms.js'
+export type { AttributeName, AttributeValues, Template } from './pkcs11/templates.js'
+export type {
+  MechanismInspection,
+  ModuleInspection,
+  SlotInspection,
+  TokenInspection,
+  TokenSelector,
+} from './pkcs11/token-info.js'
+export {
+  type AcquireOptions,
+  type Clock,
+  type CloseOptions,
+  createPool,
+  type DestroyReason,
+  type Entry,
+  type Lease,
+  type Pool,
+  type PoolEventName,
+  type PoolEvents,
+  type PoolFactory,
+  type PoolListener,
+  type PoolOptions,
+  type PoolSizes,
+  type PoolStats,
+  type Timer,
+} from './pool/index.js'
+export type { HandleLike, ObjectHandle } from './session/arguments.js'
+export type { OperationOptions } from './session/call-context.js'
+export type { AeadOptions, Sealed } from './session/encrypt-decrypt.js'
+export type { Key, KeyClass, KeyReference } from './session/key-reference.js'
+export type { KeyPairHandles } from './session/keys.js'
+export type { Session, SessionInfo } from './session/session.js'
+export type { PinSource } from './session/token.js'

@@ -38,10 +38,11 @@ export function namedField(
 ): number {
   if (typeof value === 'string' && Object.hasOwn(table, value)) return table[value]!
   const known = Object.keys(table)
-  if (typeof value !== 'string') throw badField(name, field, value, `one of ${known.join(', ')}`)
+  const expected = known.length === 1 ? known.join() : `one of ${known.join(', ')}`
+  if (typeof value !== 'string') throw badField(name, field, value, expected)
   throw new Pkcs11PoolError(
     'INVALID_ARGUMENT',
-    `mechanism ${name}: ${field} is ${quoted(value)}, expected one of ${known.join(', ')}${didYouMean(value, known)}`,
+    `mechanism ${name}: ${field} is ${quoted(value)}, expected ${expected}${known.length === 1 ? '' : didYouMean(value, known)}`,
   )
 }
 

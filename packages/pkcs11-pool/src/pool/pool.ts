@@ -464,10 +464,10 @@ export class Pool<T> {
 
   /** One creation for each waiter that nothing under way will serve, then what is missing to `minSize`. */
   #create(): void {
-    while (this.#hasRoom && this.#waiters.length > this.#validating + this.#creations.running) this.#creations.start()
-    const target = Math.min(this.#minSize, this.#effectiveMaxSize)
-    while (this.#hasRoom && !this.#backoff.held && this.#size + this.#creations.running < target)
+    while (this.#waiters.length > this.#validating + this.#creations.running && this.#hasRoom) this.#creations.start()
+    while (this.#size + this.#creations.running < this.#minSize && !this.#backoff.held && this.#hasRoom) {
       this.#creations.start()
+    }
   }
 
   get #hasRoom(): boolean {

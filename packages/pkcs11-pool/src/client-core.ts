@@ -1,0 +1,127 @@
+import { ClientEmitter } from './client-events.js'
+import type { ResolvedClientOptions } from './client-options.js'
+import type { Deadline } from './deadline.js'
+import { CryptokiError, Pkcs11PoolError } from './errors.js'
+import { HealthRecord } from './health.js'
+import { systemClock } from './internal/clock.js'
+import { KeyOperations } from './key-operations.js'
+import type { HandleCache } from './keys/handle-cache.js'
+import { Operation } from './pkcs11/protocol.js'
+import { RETURN_VALUES } from './pkcs11/return-values.js'
+import { type CloseOptions, createPool, type Entry, type Pool, type PoolSizes } from './pool/index.js'
+import type { OperationOptions } from './session/call-context.js'
+import { PooledSession } from './session/pooled-session.js'
+import type { Token } from './session/token.js'
+import type { LeaseHost } from './session-leases.js'
+
+/** How long a token that has no more sessions is left alone before more are asked for. */
+const SESSION_COUNT_RETRY_MS = 30_000
+/** Threads beside one a session: for opening, logging in and closing while all sessions are busy. */
+const SPARE_THREADS = 2
+
+/** Where pool, token, key cache and health of one client meet: everything behind the façade. */
+export class ClientCore implements LeaseHost {
+  readonly pool: Pool<PooledSession>
+  readonly operations: KeyOperations
+  readonly emitter: ClientEmitter
+  readonly health = new HealthRecord()
+  #closing: Promise<{ abandoned: number }> | undefined
+
+  constructor(
+    readonly token: Token,
+    readonly cache: HandleCache,
+    readonly options: ResolvedClientOptions,
+  ) {
+    token.engine.setMaxThreads(options.pool.maxSize + SPARE_THREADS)
+    this.pool = createPool<PooledSession>(
+      {
+        create: (signal) => this.#openSession(signal),
+        validate: (pooled) => this.#validate(pooled),
+        destroy: ({ session }) => token.closeSession(session),
+      },
+      options.pool,
+    )
+    this.emitter = new ClientEmitter(this.pool)
+    this.operations = new KeyOperations(this, cache)
+  }
+
+  get operationTimeoutMs(): number {
+    return this.options.operationTimeoutMs
+  }
+
+  checkUsable(): void {
+    if (this.#closing !== undefined) {
+      throw new Pkcs11PoolError('POOL_CLOSED', 'the client was closed; make a new one with createClient')
+    }
+    const { rejection } = this.token.login
+    if (rejection !== undefined) throw rejection
+  }
+
+  objectsChanged(): void {
+    this.cache.clear()
+  }
+
+  observe(error: unknown): void {
+    if (error === undefined) this.health.succeeded()
+    else this.health.failed(error)
+  }
+
+  async acquireEntry(options: OperationOptions, deadline: Deadline | undefined): Promise<Entry<PooledSession>> {
+    try {
+      if (deadline === undefined && options.signal === undefined) return await this.pool.acquireEntry()
+      const timeoutMs = deadline?.withinMs(this.options.pool.acquireTimeoutMs)
+      return await this.pool.acquireEntry({ signal: options.signal, timeoutMs })
+    } catch (error) {
+      this.health.failed(error)
+      throw credentialsOf(error) ?? error
+    }
+  }
+
+  resize(sizes: PoolSizes): void {
+    this.pool.resize(sizes)
+    this.token.engine.setMaxThreads(this.pool.stats().maxSize + SPARE_THREADS)
+  }
+
+  close(options: CloseOptions = {}): Promise<{ abandoned: number }> {
+    this.#closing ??= this.#close(options)
+    return this.#closing
+  }
+
+  async #openSession(signal: AbortSignal): Promise<PooledSession> {
+    try {
+      await this.token.login.ensure()
+      return new PooledSession(this.token.engine, await this.token.openSession(signal))
+    } catch (error) {
+      if (error instanceof CryptokiError && error.rv === RETURN_VALUES.CKR_SESSION_COUNT.rv) this.#sessionsRanOut()
+      throw error
+    }
+  }
+
+  /** The token has no more, because others have them: work with what is here, and ask again later. */
+  #sessionsRanOut(): void {
+    this.pool.limitTo(this.pool.stats().currentSize)
+    systemClock.setTimeout(() => this.pool.limitTo(Number.POSITIVE_INFINITY), SESSION_COUNT_RETRY_MS)
+  }
+
+  async #validate({ engine, session }: PooledSession): Promise<boolean> {
+    if (session.lost) return false
+    await engine.run(Operation.SESSION_INFO, session, { timeoutMs: this.options.pool.validateTimeoutMs })
+    return true
+  }
+
+  async #close(options: CloseOptions): Promise<{ abandoned: number }> {
+    const { timeoutMs = DEFAULT_CLOSE_TIMEOUT_MS } = options
+    const { abandoned } = await this.pool.close({ timeoutMs })
+    this.cache.clear()
+    const { hung } = await this.token.close(timeoutMs)
+    return { abandoned: Math.max(abandoned, hung) }
+  }
+}
+
+const DEFAULT_CLOSE_TIMEOUT_MS = 5_000
+
+/** A session could not be opened because of the PIN: that is what the caller has to hear. */
+function credentialsOf(error: unknown): Pkcs11PoolError | undefined {
+  const cause = error instanceof Pkcs11PoolError ? error.cause : undefined
+  return cause instanceof Pkcs11PoolError && cause.code === 'CREDENTIALS_REJECTED' ? cause : undefined
+}

@@ -1,0 +1,48 @@
+import type { ClientStats } from './client.js'
+import { type Metric, toPrometheusText } from './metrics/exposition.js'
+
+/** The client's figures in Prometheus' text format. */
+export function clientMetrics(stats: ClientStats, labels: Record<string, string>): string {
+  const gauge = (name: string, help: string, value: number): Metric => ({
+    name: `pkcs11_pool_${name}`,
+    type: 'gauge',
+    help,
+    value,
+  })
+  const counter = (name: string, help: string, value: number): Metric => ({
+    name: `pkcs11_pool_${name}_total`,
+    type: 'counter',
+    help,
+    value,
+  })
+  return toPrometheusText(
+    [
+      gauge('max_size', 'Most sessions the pool may have.', stats.maxSize),
+      gauge('min_size', 'Sessions the pool keeps ready.', stats.minSize),
+      gauge('effective_max_size', 'Most sessions the token gives at present.', stats.effectiveMaxSize),
+      gauge('current_size', 'Sessions in the pool.', stats.currentSize),
+      gauge('available', 'Idle sessions.', stats.available),
+      gauge('in_use', 'Sessions in use.', stats.inUse),
+      gauge('waiting', 'Callers waiting for a session.', stats.waiting),
+      gauge('threads', 'Threads of the engine, those in hanging calls included.', stats.engine.threads),
+      gauge(
+        'hung_calls',
+        'Calls that passed their deadline inside the module and have not returned.',
+        stats.engine.hung,
+      ),
+      gauge('cached_handles', 'Key handles in the cache.', stats.keys.cached),
+      counter('sessions_created', 'Sessions opened.', stats.created),
+      counter('sessions_destroyed', 'Sessions closed.', stats.destroyed),
+      counter('acquired', 'Sessions handed out.', stats.acquired),
+      counter('acquire_timeouts', 'Acquires given up after their timeout.', stats.acquireTimeouts),
+      counter('create_failures', 'Sessions that could not be opened.', stats.createFailures),
+      counter('leaks', 'Sessions held longer than leakThresholdMs.', stats.leaked),
+      counter('calls', 'Jobs the engine has finished.', stats.engine.completed),
+      counter('abandoned_calls', 'Calls that passed their deadline inside the module.', stats.engine.abandoned),
+      counter('logins', 'Logins that succeeded.', stats.logins),
+      counter('handle_cache_hits', 'Key handles answered from the cache.', stats.keys.hits),
+      counter('handle_cache_misses', 'Key handles looked up on the token.', stats.keys.misses),
+    ],
+    labels,
+  )
+}

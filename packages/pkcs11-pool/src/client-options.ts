@@ -1,0 +1,155 @@
+import { Pkcs11PoolError } from './errors.js'
+import { describeValue } from './pkcs11/describe-value.js'
+import { didYouMean, quoted } from './pkcs11/did-you-mean.js'
+import {
+  DEFAULT_HANDLE_CACHE_OPTIONS,
+  type HandleCacheOptions,
+  type ResolvedHandleCacheOptions,
+} from './keys/handle-cache.js'
+import type { TokenSelector } from './pkcs11/token-info.js'
+import { type PoolOptions, type ResolvedPoolOptions, resolveOptions } from './pool/index.js'
+import type { PinSource } from './session/token.js'
+
+/** The pool's options, and the one that bounds calls to the token. */
+export interface ClientPoolOptions extends PoolOptions {
+  /** Milliseconds until a call to the token is given up. @defaultValue 5_000 */
+  operationTimeoutMs?: number | undefined
+}
+
+/** What {@link createClient} takes. */
+export interface ClientOptions {
+  /** The path of the PKCS#11 library. */
+  module: string
+  /** The token: by label, by serial number, or by the number of its slot (which may shift; prefer the others). */
+  token: TokenSelector
+  /** The user's PIN. Without one nobody logs in, and private objects are not seen. */
+  pin?: PinSource | undefined
+  pool?: ClientPoolOptions | undefined
+  keys?: HandleCacheOptions | undefined
+  /** Open read-only sessions, for tokens that are write-protected. @defaultValue false */
+  readOnly?: boolean | undefined
+  /**
+   * `eager`: the token is found, logged into and `minSize` sessions opened before the client is there, so that a wrong PIN shows at
+   * once. `lazy`: the token is found, and nothing opened until it is first used. @defaultValue 'eager'
+   */
+  connect?: 'eager' | 'lazy' | undefined
+}
+
+/** Options with every default filled in. */
+export interface ResolvedClientOptions {
+  module: string
+  token: TokenSelector
+  pin: PinSource | undefined
+  pool: ResolvedPoolOptions
+  operationTimeoutMs: number
+  keys: ResolvedHandleCacheOptions
+  readOnly: boolean
+  connect: 'eager' | 'lazy'
+}
+
+const DEFAULT_OPERATION_TIMEOUT_MS = 5_000
+const NAMES = [
+  'module',
+  'token',
+  'pin',
+  'pool',
+  'keys',
+  'readOnly',
+  'connect',
+] as const satisfies (keyof ClientOptions)[]
+
+/** @throws INVALID_OPTION naming the option, what was got and what is expected */
+export function resolveClientOptions(options: ClientOptions): ResolvedClientOptions {
+  checkNames('createClient', options, NAMES)
+  const { module, token, pin, readOnly, connect } = options
+  if (typeof module !== 'string' || module === '') {
+    throw invalid('module', module, "the path of a PKCS#11 library, such as '/usr/lib/softhsm/libsofthsm2.so'")
+  }
+  if (readOnly !== undefined && typeof readOnly !== 'boolean') throw invalid('readOnly', readOnly, 'true or false')
+  if (connect !== undefined && connect !== 'eager' && connect !== 'lazy')
+    throw invalid('connect', connect, "'eager' or 'lazy'")
+  const { operationTimeoutMs, ...pool } = options.pool ?? {}
+  return {
+    module,
+    token: resolveToken(token),
+    pin: pin === undefined ? undefined : resolvePin(pin),
+    pool: resolveOptions(lazyPool(pool, connect)),
+    operationTimeoutMs: resolveDuration('operationTimeoutMs', operationTimeoutMs, DEFAULT_OPERATION_TIMEOUT_MS),
+    keys: resolveKeys(options.keys ?? {}),
+    readOnly: readOnly ?? false,
+    connect: connect ?? 'eager',
+  }
+}
+
+/** A lazy client opens nothing by itself, unless it was told how much to hold ready. */
+function lazyPool(pool: PoolOptions, connect: ClientOptions['connect']): PoolOptions {
+  return connect === 'lazy' && pool.minSize === undefined ? { ...pool, minSize: 0 } : pool
+}
+
+function resolveToken(token: TokenSelector): TokenSelector {
+  const expected = "one of { label: '…' }, { serial: '…' } or { slot: 3 }"
+  checkNames('token', token, ['label', 'serial', 'slot'])
+  const given = Object.entries(token).filter(([, value]) => value !== undefined)
+  const [only, another] = given
+  if (only === undefined || another !== undefined) throw invalid('token', token, expected)
+  const [name, value] = only
+  const isRight = name === 'slot' ? isSlot(value) : typeof value === 'string' && value !== ''
+  if (!isRight) throw invalid(`token.${name}`, value, expected)
+  return token
+}
+
+function isSlot(value: unknown): boolean {
+  return (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) || typeof value === 'bigint'
+}
+
+/** What is wrong with a PIN is told without any part of it. */
+function resolvePin(pin: PinSource): PinSource {
+  checkNames('pin', pin, ['file', 'env', 'value'])
+  const [only, another] = Object.entries(pin).filter(([, value]) => value !== undefined)
+  const isRight =
+    only !== undefined &&
+    another === undefined &&
+    ((typeof only[1] === 'string' && only[1] !== '') || (only[0] === 'value' && only[1] instanceof Uint8Array))
+  if (isRight) return pin
+  throw new Pkcs11PoolError(
+    'INVALID_OPTION',
+    "pin is not of the right shape; expected exactly one of { file: '…' }, { env: '…' } or { value: string or Uint8Array }, not empty",
+  )
+}
+
+function resolveKeys(keys: HandleCacheOptions): ResolvedHandleCacheOptions {
+  const defaults = DEFAULT_HANDLE_CACHE_OPTIONS
+  checkNames('keys', keys, Object.keys(defaults))
+  const { cache, maxEntries } = keys
+  if (cache !== undefined && typeof cache !== 'boolean') throw invalid('keys.cache', cache, 'true or false')
+  if (maxEntries !== undefined && !(Number.isInteger(maxEntries) && maxEntries > 0)) {
+    throw invalid('keys.maxEntries', maxEntries, 'a whole number from 1')
+  }
+  return Object.freeze({
+    cache: cache ?? defaults.cache,
+    ttlMs: resolveDuration('keys.ttlMs', keys.ttlMs, defaults.ttlMs),
+    negativeTtlMs: resolveDuration('keys.negativeTtlMs', keys.negativeTtlMs, defaults.negativeTtlMs),
+    maxEntries: maxEntries ?? defaults.maxEntries,
+  })
+}
+
+function resolveDuration(name: string, value: number | undefined, otherwise: number): number {
+  if (value === undefined) return otherwise
+  if (typeof value === 'number' && value >= 0) return value
+  throw invalid(name, value, 'milliseconds from 0, or Infinity')
+}
+
+function checkNames(what: string, value: object, known: readonly string[]): void {
+  if (typeof value !== 'object' || value === null) throw invalid(what, value, `an object of ${known.join(', ')}`)
+  for (const name of Object.keys(value)) {
+    if (!known.includes(name)) {
+      const help = didYouMean(name, known) || `; expected one of ${known.join(', ')}`
+      throw new Pkcs11PoolError('INVALID_OPTION', `unknown option ${quoted(name)} of ${what}${help}`)
+    }
+  }
+}
+
+function invalid(name: string, value: unknown, expected: string): Pkcs11PoolError {
+  const got = typeof value === 'string' || typeof value === 'number' ? JSON.stringify(value) : describeValue(value)
+  return new Pkcs11PoolError('INVALID_OPTION', `${name} is ${got}; expected ${expected}`)
+}

@@ -1,0 +1,246 @@
+import { type BatchItem, type BatchResult, runBatch } from './batch.js'
+import { ClientCore } from './client-core.js'
+import type { ClientEventName, ClientListener } from './client-events.js'
+import { clientMetrics } from './client-metrics.js'
+import { type ClientOptions, type ResolvedClientOptions, resolveClientOptions } from './client-options.js'
+import type { Health } from './health.js'
+import { systemClock } from './internal/clock.js'
+import { ClientKeys } from './keys/client-keys.js'
+import { HandleCache } from './keys/handle-cache.js'
+import type { Mechanism } from './pkcs11/mechanisms.js'
+import type { CloseOptions, PoolSizes, PoolStats } from './pool/index.js'
+import type { OperationOptions } from './session/call-context.js'
+import { type AeadOptions, decrypt, encrypt, open, type Sealed, seal } from './session/encrypt-decrypt.js'
+import type { KeyReference } from './session/key-reference.js'
+import { generateRandom } from './session/random.js'
+import type { Session } from './session/session.js'
+import { digest, sign, verify } from './session/sign-verify.js'
+import { Token } from './session/token.js'
+import { leaseSession, runWithDedicatedSession, runWithSession } from './session-leases.js'
+
+/** A client at one moment: the pool's figures, the engine's and the key cache's. */
+export interface ClientStats extends PoolStats {
+  /** logins that succeeded, ever */
+  logins: number
+  engine: {
+    /** threads, those in hanging calls included */
+    threads: number
+    /** jobs waiting for a thread */
+    queued: number
+    /** jobs inside the module */
+    running: number
+    /** calls that passed their deadline inside the module and have not returned */
+    hung: number
+    /** calls that ever passed their deadline inside the module */
+    abandoned: number
+    /** jobs finished, ever */
+    completed: number
+  }
+  keys: { cached: number; hits: number; misses: number }
+}
+
+/** A token as a program uses it: a pool of sessions, keys by label, and calls that never block. Made by {@link createClient}. */
+export class Client {
+  readonly keys: ClientKeys
+  readonly #core: ClientCore
+
+  /** Use {@link createClient}. */
+  constructor(core: ClientCore) {
+    this.#core = core
+    this.keys = new ClientKeys(core.operations, core.cache)
+  }
+
+  /** C_EncryptInit and C_Encrypt with the key of a reference: acquire, resolve, one hop off the loop, release. */
+  encrypt(key: KeyReference, mechanism: Mechanism, data: Uint8Array, options: OperationOptions = {}): Promise<Buffer> {
+    return this.#core.operations.withKey(key, 'public', options, (context, handle) =>
+      encrypt(context, handle, mechanism, data),
+    )
+  }
+
+  /** C_DecryptInit and C_Decrypt. */
+  decrypt(key: KeyReference, mechanism: Mechanism, data: Uint8Array, options: OperationOptions = {}): Promise<Buffer> {
+    return this.#core.operations.withKey(key, 'private', options, (context, handle) =>
+      decrypt(context, handle, mechanism, data),
+    )
+  }
+
+  /** C_SignInit and C_Sign. */
+  sign(key: KeyReference, mechanism: Mechanism, data: Uint8Array, options: OperationOptions = {}): Promise<Buffer> {
+    return this.#core.operations.withKey(key, 'private', options, (context, handle) =>
+      sign(context, handle, mechanism, data),
+    )
+  }
+
+  /** C_VerifyInit and C_Verify: false for a signature that is not the key's. */
+  verify(
+    key: KeyReference,
+    mechanism: Mechanism,
+    data: Uint8Array,
+    signature: Uint8Array,
+    options: OperationOptions = {},
+  ): Promise<boolean> {
+    return this.#core.operations.withKey(key, 'public', options, (context, handle) =>
+      verify(context, handle, mechanism, data, signature),
+    )
+  }
+
+  /** C_DigestInit and C_Digest. */
+  digest(mechanism: Mechanism, data: Uint8Array, options: OperationOptions = {}): Promise<Buffer> {
+    return this.#core.operations.withSession(options, (context) => digest(context, mechanism, data))
+  }
+
+  /** AES-GCM with a fresh IV of 12 bytes; `iv` in the answer is the one the token really used. */
+  seal(key: KeyReference, plain: Uint8Array, options: AeadOptions & OperationOptions = {}): Promise<Sealed> {
+    return this.#core.operations.withKey(key, 'public', options, (context, handle) =>
+      seal(context, handle, plain, options),
+    )
+  }
+
+  /** The plaintext of what `seal` answered; a tag that does not verify is the token's CKR. */
+  open(
+    key: KeyReference,
+    sealed: { iv: Uint8Array; ciphertext: Uint8Array; tag: Uint8Array },
+    options: AeadOptions & OperationOptions = {},
+  ): Promise<Buffer> {
+    return this.#core.operations.withKey(key, 'private', options, (context, handle) =>
+      open(context, handle, sealed, options),
+    )
+  }
+
+  /** Several operations on one session in one hop, each settled on its own. */
+  batch(items: readonly BatchItem[], options: OperationOptions = {}): Promise<BatchResult[]> {
+    return runBatch(this.#core.operations, this.#core.cache, items, options)
+  }
+
+  /** C_GenerateRandom: `length` bytes, up to 64 MiB. */
+  generateRandom(length: number, options: OperationOptions = {}): Promise<Buffer> {
+    return this.#core.operations.withSession(options, (context) => generateRandom(context, length))
+  }
+
+  /**
+   * Runs `fn` on one session, and gives it back when `fn` settles. At an abort, or after `timeoutMs` (which covers the waiting for the
+   * session too), it rejects at once and takes the session back: what `fn` still calls on it throws SESSION_RELEASED.
+   */
+  withSession<R>(fn: (session: Session) => R | Promise<R>, options: OperationOptions = {}): Promise<R> {
+    return runWithSession(this.#core, fn, options)
+  }
+
+  /**
+   * Runs `fn` on a session of its own, which is opened, logged in and closed for this one use: the way without a pool. It exists to be
+   * compared with, and for work that must not share.
+   */
+  withDedicatedSession<R>(fn: (session: Session) => R | Promise<R>, options: OperationOptions = {}): Promise<R> {
+    return runWithDedicatedSession(this.#core, fn, options)
+  }
+
+  /** A session, to be given back by `release`, or by `await using`. */
+  acquire(options: OperationOptions = {}): Promise<Session> {
+    return leaseSession(this.#core, options)
+  }
+
+  stats(): ClientStats {
+    const { threads, queued, running, hung, abandoned, completed } = this.#core.token.engine.stats()
+    return {
+      ...this.#core.pool.stats(),
+      logins: this.#core.token.login.generation,
+      engine: { threads, queued, running, hung, abandoned, completed },
+      keys: { cached: this.#core.cache.size, hits: this.#core.cache.hits, misses: this.#core.cache.misses },
+    }
+  }
+
+  /** What real traffic tells about the token; nothing is sent to it. */
+  health(): Health {
+    const { effectiveMaxSize, maxSize } = this.#core.pool.stats()
+    const impaired = effectiveMaxSize < maxSize || this.#core.token.engine.stats().hung > 0
+    return this.#core.health.report(this.#core.token.login.rejection !== undefined, impaired)
+  }
+
+  /** The figures of `stats` in Prometheus' text format. */
+  metrics(): string {
+    return clientMetrics(this.stats(), { token: describeToken(this.#core.options) })
+  }
+
+  /** @throws INVALID_ARGUMENT for an event there is not */
+  on<N extends ClientEventName>(event: N, listener: ClientListener<N>): this {
+    this.#core.emitter.on(event, listener)
+    return this
+  }
+
+  /** @throws INVALID_ARGUMENT for an event there is not */
+  off<N extends ClientEventName>(event: N, listener: ClientListener<N>): this {
+    this.#core.emitter.off(event, listener)
+    return this
+  }
+
+  /** Closes every session, those in use when they come back, and forgets every handle. */
+  reset(): void {
+    this.#core.cache.clear()
+    this.#core.pool.reset()
+  }
+
+  /** @throws INVALID_OPTION */
+  resize(sizes: PoolSizes): void {
+    this.#core.resize(sizes)
+  }
+
+  /**
+   * Closes the client: nothing new begins, sessions are waited for until `timeoutMs`, then everything is closed, the module is given
+   * back and the PIN forgotten. Bounded and idempotent.
+   *
+   * @returns how many sessions had not come back, and calls not returned, when it gave up waiting
+   */
+  close(options: CloseOptions = {}): Promise<{ abandoned: number }> {
+    return this.#core.close(options)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}
+
+function describeToken({ token }: ResolvedClientOptions): string {
+  if ('label' in token) return token.label
+  return 'serial' in token ? token.serial : `slot ${token.slot}`
+}
+
+/**
+ * Connects to a token: loads the module, finds the token, logs in and opens `minSize` sessions.
+ *
+ * @throws INVALID_OPTION, MODULE_LOAD_FAILED, TOKEN_NOT_FOUND (naming those there are), TOKEN_AMBIGUOUS, TOKEN_NOT_INITIALIZED,
+ * PIN_UNAVAILABLE, CREDENTIALS_REJECTED (after one attempt, the only one), OPERATION_TIMEOUT, CRYPTOKI
+ * @example
+ * ```ts
+ * const client = await createClient({
+ *   module: '/usr/lib/softhsm/libsofthsm2.so',
+ *   token: { label: 'demo' },
+ *   pin: { file: '/run/credentials/hsm-pin' },
+ * })
+ * const cipher = await client.encrypt({ label: 'k4', id: 1 }, { mechanism: 'CKM_AES_CBC_PAD', iv }, plain)
+ * await client.close()
+ * ```
+ */
+export async function createClient(options: ClientOptions): Promise<Client> {
+  const resolved = resolveClientOptions(options)
+  const cache = new HandleCache(resolved.keys, systemClock)
+  let core: ClientCore | undefined
+  const token = await Token.connect({
+    module: resolved.module,
+    token: resolved.token,
+    pin: resolved.pin,
+    readOnly: resolved.readOnly,
+    timeoutMs: resolved.pool.createTimeoutMs,
+    onLogin: (generation) => {
+      // Private objects have other handles after a login.
+      cache.clear()
+      core?.emitter.login(generation)
+    },
+  })
+  try {
+    if (resolved.connect === 'eager') await token.login.ensure()
+  } catch (error) {
+    await token.close(resolved.pool.createTimeoutMs)
+    throw error
+  }
+  core = new ClientCore(token, cache, resolved)
+  return new Client(core)
+}

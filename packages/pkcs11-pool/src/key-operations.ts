@@ -1,0 +1,130 @@
+import { Deadline, untilAborted } from './deadline.js'
+import { CryptokiError } from './errors.js'
+import { cacheName, type HandleCache } from './keys/handle-cache.js'
+import { RETURN_VALUES } from './pkcs11/return-values.js'
+import type { ObjectHandle } from './session/arguments.js'
+import type { CallContext, OperationOptions } from './session/call-context.js'
+import { findKey } from './session/find-key.js'
+import { checkReference, describeReference, type KeyReference, type KeyUse } from './session/key-reference.js'
+import type { PooledSession } from './session/pooled-session.js'
+import { giveBack, type LeaseHost } from './session-leases.js'
+
+/** One of the client's short calls: a pooled session, the key's handle, one hop, and the session back. */
+export class KeyOperations {
+  readonly #host: LeaseHost
+  readonly #cache: HandleCache
+
+  constructor(host: LeaseHost, cache: HandleCache) {
+    this.#host = host
+    this.#cache = cache
+  }
+
+  /**
+   * Runs `call` with a key's handle. A call that the token refused before it had any effect, because the handle, the session or the
+   * login is gone, is made once more with a fresh one, once for each of these reasons.
+   */
+  async withKey<R>(
+    reference: KeyReference,
+    use: KeyUse,
+    options: OperationOptions,
+    call: (context: CallContext, handle: ObjectHandle) => Promise<R>,
+  ): Promise<R> {
+    checkReference(reference)
+    const name = cacheName(reference, use)
+    return this.withSession(
+      options,
+      async (context, pooled) => {
+        const known = this.#cache.peek(name)
+        const handle = known ?? (await this.handleOf(reference, use, context, pooled))
+        try {
+          return await call(context, handle)
+        } catch (error) {
+          if (known !== undefined && refusedHandle(error)) {
+            this.#cache.forgetHandle(known)
+            return call(context, await this.handleOf(reference, use, context, pooled))
+          }
+          throw error
+        }
+      },
+      () => describeReference(reference),
+    )
+  }
+
+  /** The handle of a reference, found on the token; one search serves all who look for the same. */
+  handleOf(reference: KeyReference, use: KeyUse, context: CallContext, pooled: PooledSession): Promise<ObjectHandle> {
+    // The search is everybody's: one caller's signal or time limit must not end it for the others.
+    const shared: CallContext = {
+      engine: pooled.engine,
+      session: pooled.session,
+      timeoutMs: this.#host.operationTimeoutMs,
+      about: () => describeReference(reference),
+    }
+    const found = this.#cache.lookUp(cacheName(reference, use), reference, async () => {
+      const key = await findKey(shared, reference, use, { CKA_TOKEN: true })
+      return key.handle
+    })
+    return untilAborted(found, context.signal)
+  }
+
+  /** Runs `call` on a pooled session, and again where the token refused it for want of a login or of the session. */
+  async withSession<R>(
+    options: OperationOptions,
+    call: (context: CallContext, pooled: PooledSession) => Promise<R>,
+    about?: () => string,
+  ): Promise<R> {
+    const host = this.#host
+    const deadline = options.timeoutMs === undefined ? undefined : new Deadline(options.timeoutMs)
+    let loggedInAgain = false
+    let anotherSession = false
+    for (;;) {
+      host.checkUsable()
+      const entry = host.pool.tryAcquireEntry() ?? (await host.acquireEntry(options, deadline))
+      const pooled = entry.resource
+      const { login } = host.token
+      const { generation } = login
+      let failure: unknown
+      try {
+        const timeoutMs = deadline?.within(host.operationTimeoutMs) ?? host.operationTimeoutMs
+        const result = await call(
+          { engine: pooled.engine, session: pooled.session, timeoutMs, signal: options.signal, about },
+          pooled,
+        )
+        host.observe(undefined)
+        return result
+      } catch (error) {
+        failure = error
+        pooled.judge(error)
+        host.observe(error)
+      } finally {
+        giveBack(host.pool, entry)
+      }
+      if (!(failure instanceof CryptokiError)) throw failure
+      if (failure.category === 'login' && !loggedInAgain) {
+        loggedInAgain = true
+        await login.renew(generation)
+      } else if (refusedSession(failure) && !anotherSession) {
+        anotherSession = true
+      } else {
+        throw failure
+      }
+    }
+  }
+}
+
+/** The key's handle is not one, or not any more: nothing was done with any key. */
+export function refusedHandle(error: unknown): boolean {
+  return error instanceof CryptokiError && isRefusedHandle(error.rv)
+}
+
+export function isRefusedHandle(rv: number): boolean {
+  return rv === RETURN_VALUES.CKR_KEY_HANDLE_INVALID.rv || rv === RETURN_VALUES.CKR_OBJECT_HANDLE_INVALID.rv
+}
+
+/** The session is not there, or is busy with something nobody ended: nothing was done in it. */
+function refusedSession({ rv }: CryptokiError): boolean {
+  return (
+    rv === RETURN_VALUES.CKR_SESSION_HANDLE_INVALID.rv ||
+    rv === RETURN_VALUES.CKR_SESSION_CLOSED.rv ||
+    rv === RETURN_VALUES.CKR_OPERATION_ACTIVE.rv
+  )
+}

@@ -1,0 +1,174 @@
+import { Pkcs11PoolError } from '../errors.js'
+import type { Clock } from '../internal/clock.js'
+import type { ObjectHandle } from '../session/arguments.js'
+import { idBytes, type KeyReference, type KeyUse } from '../session/key-reference.js'
+
+/** How the cache of key handles behaves. */
+export interface HandleCacheOptions {
+  /** false: every operation finds its key on the token again. @defaultValue true */
+  cache?: boolean | undefined
+  /** Milliseconds for which a handle is used without looking at its key again. @defaultValue 60_000 */
+  ttlMs?: number | undefined
+  /** Milliseconds for which a key that was not found counts as missing. @defaultValue 500 */
+  negativeTtlMs?: number | undefined
+  /** The most handles held; the one that was used longest ago goes first. @defaultValue 100_000 */
+  maxEntries?: number | undefined
+}
+
+/** {@link HandleCacheOptions} with every default filled in. */
+export interface ResolvedHandleCacheOptions {
+  readonly cache: boolean
+  readonly ttlMs: number
+  readonly negativeTtlMs: number
+  readonly maxEntries: number
+}
+
+/** The defaults of {@link HandleCacheOptions}. */
+export const DEFAULT_HANDLE_CACHE_OPTIONS: ResolvedHandleCacheOptions = Object.freeze({
+  cache: true,
+  ttlMs: 60_000,
+  negativeTtlMs: 500,
+  maxEntries: 100_000,
+})
+
+interface Found {
+  readonly reference: KeyReference
+  readonly handle: ObjectHandle
+  readonly missing?: undefined
+  readonly expiresAt: number
+}
+
+interface Missing {
+  readonly reference: KeyReference
+  readonly handle?: undefined
+  readonly missing: Pkcs11PoolError
+  readonly expiresAt: number
+}
+
+/** Looks a key up on the token. */
+export type Lookup = () => Promise<ObjectHandle>
+
+/**
+ * Which handle a key reference has, so that an operation need not search the token: a search is linear in the objects there are.
+ *
+ * A handle is only kept when nothing was invalidated while it was looked up: the answer to a search that began before a destroy may
+ * be the key that was destroyed. Lookups of one reference at the same time are one search.
+ */
+export class HandleCache {
+  readonly #options: ResolvedHandleCacheOptions
+  readonly #clock: Clock
+  // In the order of use, the oldest first: a Map iterates in the order of insertion.
+  readonly #entries = new Map<string, Found | Missing>()
+  readonly #lookups = new Map<string, Promise<ObjectHandle>>()
+  #epoch = 0
+  hits = 0
+  misses = 0
+
+  constructor(options: ResolvedHandleCacheOptions, clock: Clock) {
+    this.#options = options
+    this.#clock = clock
+  }
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  /** The handle, when it is known and fresh. @throws KEY_NOT_FOUND while a miss is fresh */
+  peek(name: string): ObjectHandle | undefined {
+    const entry = this.#entries.get(name)
+    if (entry === undefined) return undefined
+    if (this.#clock.now() >= entry.expiresAt) {
+      this.#entries.delete(name)
+      return undefined
+    }
+    if (entry.missing !== undefined) throw entry.missing
+    this.hits += 1
+    // Moving each entry on each use would cost more than the order is worth while there is room for all.
+    if (this.#entries.size > this.#options.maxEntries / 2) {
+      this.#entries.delete(name)
+      this.#entries.set(name, entry)
+    }
+    return entry.handle
+  }
+
+  /** The handle from the token; one search for all who ask for the same name meanwhile. */
+  lookUp(name: string, reference: KeyReference, lookup: Lookup): Promise<ObjectHandle> {
+    this.misses += 1
+    if (!this.#options.cache) return lookup()
+    const underWay = this.#lookups.get(name)
+    if (underWay !== undefined) return underWay
+    const found = this.#search(name, reference, lookup).finally(() => {
+      // After a clear, another search of the same name may stand here.
+      if (this.#lookups.get(name) === found) this.#lookups.delete(name)
+    })
+    this.#lookups.set(name, found)
+    return found
+  }
+
+  /** Forgets everything, what is being looked up included. */
+  clear(): void {
+    this.#epoch += 1
+    this.#entries.clear()
+    this.#lookups.clear()
+  }
+
+  /** Forgets one name. */
+  forget(name: string): void {
+    this.#epoch += 1
+    this.#entries.delete(name)
+    this.#lookups.delete(name)
+  }
+
+  /** A key was destroyed or changed: no reference may answer its handle any more. */
+  forgetHandle(handle: ObjectHandle): void {
+    this.#forgetIf((entry) => entry.handle === handle)
+  }
+
+  /** A key came: what was missing may be there now, and what was the only one may be one of two. */
+  forgetMatching(label: string | undefined, id: Uint8Array | undefined): void {
+    this.#forgetIf(({ missing, reference }) => {
+      if (missing !== undefined) return true
+      if (reference.label !== undefined && reference.label !== label) return false
+      return reference.id === undefined || (id !== undefined && idBytes(reference.id).equals(id))
+    })
+  }
+
+  #forgetIf(condition: (entry: Found | Missing) => boolean): void {
+    this.#epoch += 1
+    this.#lookups.clear()
+    for (const [name, entry] of this.#entries) if (condition(entry)) this.#entries.delete(name)
+  }
+
+  async #search(name: string, reference: KeyReference, lookup: Lookup): Promise<ObjectHandle> {
+    const epoch = this.#epoch
+    try {
+      const handle = await lookup()
+      if (epoch === this.#epoch) {
+        this.#keep(name, { reference, handle, expiresAt: this.#clock.now() + this.#options.ttlMs })
+      }
+      return handle
+    } catch (error) {
+      if (epoch === this.#epoch && error instanceof Pkcs11PoolError && error.code === 'KEY_NOT_FOUND') {
+        const expiresAt = this.#clock.now() + this.#options.negativeTtlMs
+        this.#keep(name, { reference, missing: error, expiresAt })
+      }
+      throw error
+    }
+  }
+
+  #keep(name: string, entry: Found | Missing): void {
+    this.#entries.delete(name)
+    this.#entries.set(name, entry)
+    if (this.#entries.size <= this.#options.maxEntries) return
+    const [oldest] = this.#entries.keys()
+    if (oldest !== undefined) this.#entries.delete(oldest)
+  }
+}
+
+/** The name under which a reference is cached. Two references have the same name only when they mean the same keys. */
+export function cacheName(reference: KeyReference, use: KeyUse): string {
+  const { id } = reference
+  const idPart =
+    id === undefined ? '' : typeof id === 'number' ? id.toString(16).padStart(8, '0') : Buffer.from(id).toString('hex')
+  return `${use}|${reference.class ?? ''}|${id === undefined ? '-' : '+'}${idPart}|${reference.label === undefined ? '-' : '+'}${reference.label ?? ''}`
+}

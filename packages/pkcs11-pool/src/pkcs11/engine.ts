@@ -1,0 +1,207 @@
+import { Pkcs11PoolError } from '../errors.js'
+import { binding } from './binding.js'
+import { cryptokiError } from './cryptoki-error.js'
+import { type NativeEngine, type NativeEngineStats, Operation, Outcome } from './protocol.js'
+
+/** A session of the engine's, and what runs in it. */
+export class EngineSession {
+  /** calls submitted and not yet back, those whose caller has given up waiting included */
+  pending = 0
+  /** a call in it never came back: the session is not used again, and the engine closes it should the call return */
+  lost = false
+  /** called each time `pending` falls to 0 */
+  onIdle: (() => void) | undefined
+
+  constructor(readonly id: number) {}
+}
+
+/** How one call is bounded, and what its errors say. */
+export interface CallOptions {
+  /** milliseconds from now until the promise rejects, come what may; 0 is at once, Infinity never */
+  timeoutMs: number
+  signal?: AbortSignal | undefined
+  /** what the call is about, for messages: never a secret. Only asked for when one is written */
+  about?: (() => string) | undefined
+  /** told the CK_RV of a call that returned after it had been given up */
+  onLate?: ((rv: number) => void) | undefined
+}
+
+interface Job {
+  readonly operation: Operation
+  readonly session: EngineSession | undefined
+  readonly call: CallOptions
+  readonly resolve: (value: unknown) => void
+  readonly reject: (reason: unknown) => void
+  stopListening: (() => void) | undefined
+}
+
+const OPERATION_NAMES = new Map<Operation, string>(
+  Object.entries(Operation).map(([name, operation]) => [operation, name.toLowerCase().replaceAll('_', ' ')]),
+)
+
+/** The largest job number: completions carry it back as an unsigned 32-bit integer. */
+const LAST_JOB = 0xffff_ffff
+
+/**
+ * The engine as promises: one a hop, settled by its deadline whatever the module does.
+ */
+export class Engine {
+  readonly #native: NativeEngine
+  readonly #jobs = new Map<number, Job>()
+  readonly #late = new Map<number, (rv: number) => void>()
+  #lastJob = 0
+
+  constructor() {
+    this.#native = new binding.Engine((batch) => this.#complete(batch))
+  }
+
+  /**
+   * Runs one operation; see the table of {@link Operation} for arguments and answers.
+   *
+   * @throws CRYPTOKI and its kin for a CK_RV; OPERATION_TIMEOUT at the deadline, of category `overload` when nothing had reached
+   * the token and `token` when the call hangs; TOKEN_STALLED, POOL_CLOSED, INVALID_ARGUMENT; the signal's reason on abort
+   */
+  run(
+    operation: Operation,
+    session: EngineSession | undefined,
+    call: CallOptions,
+    ...args: unknown[]
+  ): Promise<unknown> {
+    const { signal } = call
+    if (signal?.aborted) return Promise.reject(signal.reason)
+    return new Promise((resolve, reject) => {
+      const number = this.#nextJob()
+      try {
+        this.#native.submit(number, operation, session?.id ?? 0, call.timeoutMs, ...args)
+      } catch (error) {
+        reject(notSubmitted(error))
+        return
+      }
+      const job: Job = { operation, session, call, resolve, reject, stopListening: undefined }
+      this.#jobs.set(number, job)
+      if (session !== undefined) session.pending += 1
+      if (signal !== undefined) this.#listen(signal, number, job)
+    })
+  }
+
+  /** How many threads may run calls at once; hanging ones are not counted. */
+  setMaxThreads(count: number): void {
+    this.#native.setMaxThreads(count)
+  }
+
+  stats(): NativeEngineStats {
+    return this.#native.stats()
+  }
+
+  /** Ends the threads once they are idle. Sessions that are still open are closed behind it, without anybody waiting. */
+  dispose(): void {
+    this.#native.dispose()
+  }
+
+  #nextJob(): number {
+    do {
+      this.#lastJob = this.#lastJob >= LAST_JOB ? 1 : this.#lastJob + 1
+    } while (this.#jobs.has(this.#lastJob) || this.#late.has(this.#lastJob))
+    return this.#lastJob
+  }
+
+  /** A job that has not started is taken back at no cost; one that has goes on without its caller, and keeps its session until then. */
+  #listen(signal: AbortSignal, number: number, job: Job): void {
+    const onAbort = (): void => {
+      job.reject(signal.reason)
+      job.stopListening?.()
+      if (!this.#native.cancel(number)) return
+      this.#jobs.delete(number)
+      leave(job)
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+    job.stopListening = () => signal.removeEventListener('abort', onAbort)
+  }
+
+  #complete(batch: unknown[]): void {
+    for (let at = 0; at < batch.length; at += 4) {
+      this.#completeOne(batch[at] as number, batch[at + 1] as number, batch[at + 2] as number, batch[at + 3])
+    }
+  }
+
+  #completeOne(number: number, rv: number, fn: number, value: unknown): void {
+    if (rv === Outcome.LATE) {
+      const onLate = this.#late.get(number)
+      this.#late.delete(number)
+      onLate?.(Number(value))
+      return
+    }
+    const job = this.#jobs.get(number)
+    if (job === undefined) return
+    this.#jobs.delete(number)
+    job.stopListening?.()
+    if (rv === Outcome.ABANDONED) this.#abandon(number, job)
+    // Of a batch that hangs, the items that are finished are answers: it is for its caller to tell them from the others.
+    if (rv === 0 || (rv === Outcome.ABANDONED && Array.isArray(value))) job.resolve(value)
+    else job.reject(failure(job, rv, functionName(fn), value))
+    leave(job)
+  }
+
+  #abandon(number: number, job: Job): void {
+    if (job.session !== undefined) job.session.lost = true
+    if (job.call.onLate !== undefined) this.#late.set(number, job.call.onLate)
+  }
+}
+
+/** The name of the function a completion came from. */
+export function functionName(index: number): string {
+  return binding.functionNames[index] ?? ''
+}
+
+function leave(job: Job): void {
+  const { session } = job
+  if (session === undefined) return
+  session.pending -= 1
+  if (session.pending === 0) session.onIdle?.()
+}
+
+function notSubmitted(error: unknown): Pkcs11PoolError {
+  const reason = error instanceof Error ? error.message : String(error)
+  return new Pkcs11PoolError('INVALID_ARGUMENT', `the call was not sent: ${reason}`, { cause: error })
+}
+
+function failure(job: Job, rv: number, fn: string, value: unknown): Pkcs11PoolError {
+  const { timeoutMs } = job.call
+  const about = job.call.about?.()
+  const name = OPERATION_NAMES.get(job.operation) ?? 'call'
+  const what = about === undefined ? name : `${name} of ${about}`
+  switch (rv) {
+    case Outcome.EXPIRED:
+      return new Pkcs11PoolError(
+        'OPERATION_TIMEOUT',
+        `${what} did not get its turn within ${timeoutMs} ms; nothing reached the token, so it is safe to try again`,
+        { category: 'overload' },
+      )
+    case Outcome.ABANDONED:
+      return new Pkcs11PoolError(
+        'OPERATION_TIMEOUT',
+        `${what} did not return from the module within ${timeoutMs} ms; whether it took effect is unknown. its session is given up`,
+      )
+    case Outcome.STALLED:
+      return new Pkcs11PoolError(
+        'TOKEN_STALLED',
+        `${what} was not sent: as many calls hang inside the module as the engine has threads to lose. check the HSM`,
+      )
+    case Outcome.DISPOSED:
+      return new Pkcs11PoolError('POOL_CLOSED', `${what} was not sent: the client is closed`)
+    case Outcome.SYSTEM:
+      return systemFailure(job, String(value))
+    default:
+      return cryptokiError(rv, fn === '' ? name : fn, about)
+  }
+}
+
+function systemFailure(job: Job, reason: string): Pkcs11PoolError {
+  if (job.operation === Operation.LOAD_PIN) {
+    return new Pkcs11PoolError('PIN_UNAVAILABLE', `${reason}; correct \`pin\`, or the file's path and permissions`)
+  }
+  return new Pkcs11PoolError(
+    'MODULE_LOAD_FAILED',
+    `cannot load the PKCS#11 module ${job.call.about?.() ?? ''}: ${reason}; check the path, and with ldd the libraries it needs`,
+  )
+}

@@ -1,0 +1,81 @@
+import { Pkcs11PoolError } from '../errors.js'
+import { attributeType, decodeAttribute, type Template } from '../pkcs11/templates.js'
+import type { ObjectHandle } from './arguments.js'
+import type { CallContext } from './call-context.js'
+import {
+  checkReference,
+  describeId,
+  describeReference,
+  isKeyClass,
+  type Key,
+  type KeyReference,
+  type KeyUse,
+  referenceTemplate,
+  serves,
+} from './key-reference.js'
+import { find } from './objects.js'
+
+const READ = ['CKA_CLASS', 'CKA_KEY_TYPE', 'CKA_LABEL', 'CKA_ID', 'CKA_VALUE_LEN', 'CKA_MODULUS_BITS'] as const
+const READ_TYPES = READ.map(attributeType)
+
+/** How many keys one search answers. */
+const MOST_KEYS = 100_000
+/** Of one reference: enough to name those that clash. */
+const MOST_CANDIDATES = 16
+
+/** All keys that match a template, with what tells them apart, in one hop. */
+export async function findKeys(context: CallContext, filter: Template, most = MOST_KEYS): Promise<Key[]> {
+  const found = await find(context, filter, most, READ_TYPES)
+  return found.flatMap(([handle, values]) => toKey(handle, values) ?? [])
+}
+
+/**
+ * The one key that a reference means.
+ *
+ * @throws KEY_NOT_FOUND, KEY_AMBIGUOUS naming those that match
+ */
+export async function findKey(
+  context: CallContext,
+  reference: KeyReference,
+  use: KeyUse = 'any',
+  extra: Template = {},
+): Promise<Key> {
+  checkReference(reference)
+  const filter = { ...referenceTemplate(reference), ...extra }
+  const keys = (await findKeys(context, filter, MOST_CANDIDATES)).filter((key) => serves(use, key.class))
+  const [key] = keys
+  if (key === undefined) {
+    throw new Pkcs11PoolError(
+      'KEY_NOT_FOUND',
+      `no ${describeReference(reference)} on the token${use === 'any' ? '' : ` that can serve as a ${use} or secret key`}; ` +
+        'check label, id and class',
+    )
+  }
+  if (keys.length > 1) {
+    throw new Pkcs11PoolError(
+      'KEY_AMBIGUOUS',
+      `more than one ${describeReference(reference)}: ${keys.map(describeKey).join('; ')}. add id or class to the reference`,
+    )
+  }
+  return key
+}
+
+function describeKey(key: Key): string {
+  return `${key.class} label ${JSON.stringify(key.label)} id ${describeId(key.id)}`
+}
+
+function toKey(handle: ObjectHandle, values: (Buffer | null)[]): Key | undefined {
+  const at = <N extends (typeof READ)[number]>(name: N) => decodeAttribute(name, values[READ.indexOf(name)] ?? null)
+  const keyClass = at('CKA_CLASS')
+  if (!isKeyClass(keyClass)) return undefined
+  const bytes = at('CKA_VALUE_LEN')
+  const keyType = at('CKA_KEY_TYPE')
+  return {
+    handle,
+    class: keyClass,
+    label: at('CKA_LABEL') ?? '',
+    id: at('CKA_ID') ?? Buffer.alloc(0),
+    keyType: keyType === undefined ? undefined : String(keyType),
+    sizeBits: bytes === undefined ? at('CKA_MODULUS_BITS') : bytes * 8,
+  }
+}

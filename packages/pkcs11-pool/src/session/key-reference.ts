@@ -1,0 +1,107 @@
+import { Pkcs11PoolError } from '../errors.js'
+import type { Template } from '../pkcs11/templates.js'
+import type { ObjectHandle } from './arguments.js'
+
+const KEY_CLASSES = ['CKO_SECRET_KEY', 'CKO_PRIVATE_KEY', 'CKO_PUBLIC_KEY'] as const
+
+/** The object classes that are keys. */
+export type KeyClass = (typeof KEY_CLASSES)[number]
+
+/** Which key is meant: everything that is given must match, and at least label or id is given. */
+export interface KeyReference {
+  label?: string | undefined
+  /** CKA_ID; an integer means its 4 bytes, big-endian */
+  id?: Uint8Array | number | undefined
+  /** Without it, a key pair's half is chosen by what is done with it: the private one signs, the public one verifies. */
+  class?: KeyClass | undefined
+}
+
+/** A key that was found. */
+export interface Key {
+  readonly handle: ObjectHandle
+  readonly class: KeyClass
+  readonly label: string
+  readonly id: Buffer
+  /** such as `CKK_AES`; undefined where the token does not tell */
+  readonly keyType: string | undefined
+  /** CKA_VALUE_LEN in bits, or CKA_MODULUS_BITS; undefined for keys that have neither */
+  readonly sizeBits: number | undefined
+}
+
+/** What a key is wanted for: of a pair, `private` takes the private half and `public` the public one; `any` does not choose. */
+export type KeyUse = 'private' | 'public' | 'any'
+
+/** Whether a key of a class can serve. */
+export function serves(use: KeyUse, keyClass: KeyClass): boolean {
+  if (use === 'any' || keyClass === 'CKO_SECRET_KEY') return true
+  return keyClass === (use === 'private' ? 'CKO_PRIVATE_KEY' : 'CKO_PUBLIC_KEY')
+}
+
+export function isKeyClass(value: unknown): value is KeyClass {
+  return (KEY_CLASSES as readonly unknown[]).includes(value)
+}
+
+/** @throws INVALID_ARGUMENT for a reference that names nothing, or has a member of the wrong type or name */
+export function checkReference(reference: KeyReference): void {
+  if (typeof reference !== 'object' || reference === null) {
+    throw invalid(
+      `a key reference is of type ${reference === null ? 'null' : typeof reference}; expected { label, id, class }`,
+    )
+  }
+  for (const name in reference) {
+    if (name !== 'label' && name !== 'id' && name !== 'class') {
+      throw invalid(`a key reference has no "${name}"; expected { label, id, class }`)
+    }
+  }
+  const { label, id } = reference
+  if (label === undefined && id === undefined)
+    throw invalid('a key reference names neither label nor id; expected at least one')
+  if (label !== undefined && typeof label !== 'string')
+    throw invalid(`a key's label is of type ${typeof label}; expected a string`)
+  if (id !== undefined) checkId(id)
+  if (reference.class !== undefined && !isKeyClass(reference.class)) {
+    throw invalid(`a key's class is ${JSON.stringify(reference.class)}; expected one of ${KEY_CLASSES.join(', ')}`)
+  }
+}
+
+function checkId(id: Uint8Array | number): void {
+  if (id instanceof Uint8Array) return
+  if (typeof id === 'number' && Number.isInteger(id) && id >= 0 && id <= 0xffff_ffff) return
+  const got = typeof id === 'number' ? String(id) : `of type ${typeof id}`
+  throw invalid(`a key's id is ${got}; expected a Uint8Array, or an integer from 0 to 4294967295 for its 4 bytes`)
+}
+
+/** CKA_ID as bytes. */
+export function idBytes(id: Uint8Array | number): Buffer {
+  if (typeof id !== 'number') return Buffer.from(id)
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(id)
+  return bytes
+}
+
+/** The attributes that a key of the reference has. */
+export function referenceTemplate(reference: KeyReference): Template {
+  const template: Template = {}
+  if (reference.label !== undefined) template.CKA_LABEL = reference.label
+  if (reference.id !== undefined) template.CKA_ID = idBytes(reference.id)
+  if (reference.class !== undefined) template.CKA_CLASS = reference.class
+  return template
+}
+
+/** A reference in words, for messages. */
+export function describeReference(reference: KeyReference): string {
+  const parts: string[] = []
+  if (reference.label !== undefined) parts.push(`label ${JSON.stringify(reference.label)}`)
+  if (reference.id !== undefined)
+    parts.push(`id ${typeof reference.id === 'number' ? reference.id : describeId(reference.id)}`)
+  if (reference.class !== undefined) parts.push(reference.class)
+  return `key with ${parts.join(', ')}`
+}
+
+export function describeId(id: Uint8Array): string {
+  return id.length === 0 ? '(empty)' : `0x${Buffer.from(id).toString('hex')}`
+}
+
+function invalid(message: string): Pkcs11PoolError {
+  return new Pkcs11PoolError('INVALID_ARGUMENT', message)
+}

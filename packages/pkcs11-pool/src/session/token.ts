@@ -1,0 +1,119 @@
+import { Pkcs11PoolError } from '../errors.js'
+import { binding } from '../pkcs11/binding.js'
+import { Engine, EngineSession } from '../pkcs11/engine.js'
+import { type NativeModuleInfo, type NativePin, Operation } from '../pkcs11/protocol.js'
+import { selectSlot, type TokenSelector } from '../pkcs11/token-info.js'
+import { Login, type LoginTarget } from './login.js'
+
+/** Where the user's PIN comes from. */
+export type PinSource =
+  /** a file with the PIN and at most one line end behind it; read natively, never into JavaScript */
+  | { file: string }
+  /** the name of an environment variable; read natively, never into JavaScript */
+  | { env: string }
+  /** the PIN itself, copied at once into locked memory: a Uint8Array may be wiped as soon as the call has returned */
+  | { value: string | Uint8Array }
+
+/** What connecting to a token takes. */
+export interface TokenOptions {
+  module: string
+  token: TokenSelector
+  pin: PinSource | undefined
+  readOnly: boolean
+  /** bounds each single step: loading, finding the token, opening, logging in, closing */
+  timeoutMs: number
+  onLogin: (generation: number) => void
+}
+
+const CKF_RW_SESSION = 0x2
+const CKF_SERIAL_SESSION = 0x4
+
+/**
+ * One token of one module, with the engine that talks to it and the login of this process. Everything that is opened through it ends
+ * with `close`.
+ */
+export class Token implements LoginTarget {
+  readonly login: Login
+  readonly #flags: number
+  readonly #pin: NativePin | undefined
+
+  private constructor(
+    readonly engine: Engine,
+    readonly slot: number | bigint,
+    readonly timeoutMs: number,
+    pin: NativePin | undefined,
+    options: TokenOptions,
+  ) {
+    this.#pin = pin
+    this.#flags = CKF_SERIAL_SESSION | (options.readOnly ? 0 : CKF_RW_SESSION)
+    this.login = new Login(this, pin, options.onLogin)
+  }
+
+  /**
+   * Loads and initialises the module, reads the PIN and finds the token. Nothing is opened and nobody logged in yet.
+   *
+   * @throws MODULE_LOAD_FAILED, PIN_UNAVAILABLE, TOKEN_NOT_FOUND, TOKEN_AMBIGUOUS, TOKEN_NOT_INITIALIZED, OPERATION_TIMEOUT, CRYPTOKI
+   */
+  static async connect(options: TokenOptions): Promise<Token> {
+    // First of all, and before anything is awaited: the caller may wipe a `value` when the call returns.
+    const pin = options.pin === undefined ? undefined : createPin(options.pin)
+    const engine = new Engine()
+    const { timeoutMs } = options
+    try {
+      if (pin !== undefined) await engine.run(Operation.LOAD_PIN, undefined, { timeoutMs }, pin)
+      await engine.run(Operation.LOAD, undefined, { timeoutMs, about: () => options.module }, options.module)
+      const info = (await engine.run(Operation.INSPECT, undefined, { timeoutMs })) as NativeModuleInfo
+      const slot = selectSlot(info, options.token)
+      return new Token(engine, slot.slotID, timeoutMs, pin, options)
+    } catch (error) {
+      pin?.wipe()
+      await unload(engine, timeoutMs)
+      throw error
+    }
+  }
+
+  /** C_OpenSession. */
+  async openSession(signal?: AbortSignal): Promise<EngineSession> {
+    const { engine, slot, timeoutMs } = this
+    const id = await engine.run(Operation.OPEN_SESSION, undefined, { timeoutMs, signal }, slot, this.#flags)
+    return new EngineSession(id as number)
+  }
+
+  /** C_CloseSession; of a session in which a call hangs, the engine takes care itself. */
+  async closeSession(session: EngineSession, timeoutMs = this.timeoutMs): Promise<void> {
+    if (session.lost) return
+    await this.engine.run(Operation.CLOSE_SESSION, session, { timeoutMs })
+  }
+
+  /** Closes the anchor, gives the module back and ends the threads. Says how many calls hang inside the module and are left behind. */
+  async close(timeoutMs: number): Promise<{ hung: number }> {
+    try {
+      await this.login.close(timeoutMs)
+    } catch {
+      // A session that cannot be closed ends with C_Finalize, or with the process.
+    }
+    const { hung } = this.engine.stats()
+    await unload(this.engine, timeoutMs)
+    this.#pin?.wipe()
+    return { hung }
+  }
+}
+
+function createPin(source: PinSource): NativePin {
+  try {
+    return new binding.Pin(source)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new Pkcs11PoolError('PIN_UNAVAILABLE', `${reason}; correct \`pin\``)
+  }
+}
+
+/** Gives the module back. Whatever it answers, or if it does not, this process is done with it. */
+export async function unload(engine: Engine, timeoutMs: number): Promise<void> {
+  try {
+    await engine.run(Operation.UNLOAD, undefined, { timeoutMs })
+  } catch {
+    // C_Finalize hangs or fails at some vendors; the module stays initialised then, and is used so by the next client.
+  }
+  engine.dispose()
+}
