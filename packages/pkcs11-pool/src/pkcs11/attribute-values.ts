@@ -163,7 +163,8 @@ function namedCodec<Name extends string>(
 
 function numberOfName(name: string, value: unknown, table: Readonly<Record<string, number>>, example: string): number {
   if (isUlong(value)) return value
-  if (typeof value === 'string' && Object.hasOwn(table, value)) return table[value]!
+  const number = typeof value === 'string' && Object.hasOwn(table, value) ? table[value] : undefined
+  if (number !== undefined) return number
   const expected = `a name such as '${example}', or a vendor's number`
   if (typeof value !== 'string') throw badAttribute(name, describeNumber(value), expected)
   throw badAttribute(name, 'a string that is no such name', expected, didYouMean(value, Object.keys(table)))

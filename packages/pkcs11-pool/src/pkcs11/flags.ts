@@ -83,9 +83,7 @@ export const SESSION_STATES = {
 
 export type SlotFlagName = keyof typeof SLOT_FLAGS
 export type TokenFlagName = keyof typeof TOKEN_FLAGS
-export type SessionFlagName = keyof typeof SESSION_FLAGS
 export type MechanismFlagName = keyof typeof MECHANISM_FLAGS
-export type SessionStateName = keyof typeof SESSION_STATES
 
 /** Whether a flag is set. Flags are unsigned: bit 31 (CKF_EXTENSION) counts. */
 export function hasFlag(flags: number, flag: number): boolean {

@@ -36,7 +36,8 @@ export function namedField(
   value: unknown,
   table: Readonly<Record<string, number>>,
 ): number {
-  if (typeof value === 'string' && Object.hasOwn(table, value)) return table[value]!
+  const number = typeof value === 'string' && Object.hasOwn(table, value) ? table[value] : undefined
+  if (number !== undefined) return number
   const known = Object.keys(table)
   const expected = known.length === 1 ? known.join() : `one of ${known.join(', ')}`
   if (typeof value !== 'string') throw badField(name, field, value, expected)

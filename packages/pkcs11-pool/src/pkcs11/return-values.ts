@@ -440,9 +440,6 @@ export const RETURN_VALUES = {
   },
 } as const satisfies Record<string, ReturnValue>
 
-/** The name of a return value in the standard, such as `CKR_PIN_INCORRECT`. */
-export type ReturnValueName = keyof typeof RETURN_VALUES
-
 /** A return value with its name, `CKR_0x…` where the standard has none. */
 export interface DescribedReturnValue extends ReturnValue {
   readonly name: string

@@ -18,6 +18,10 @@ export type AttributeValues = {
   [Name in AttributeName]: AttributeOutputs[(typeof ATTRIBUTES)[Name]['kind']] | undefined
 }
 
+/** Bytes of the count, and before each value; see {@link PackedTemplate}. */
+const COUNT_SIZE = 4
+const ATTRIBUTE_HEADER_SIZE = 12
+
 const ATTRIBUTE_NAMES = Object.keys(ATTRIBUTES)
 const namesByType = namesByNumber({ ...attributeTypes(), ...NESTED_TEMPLATE_ATTRIBUTES })
 
@@ -40,33 +44,27 @@ export function packTemplate(template: Template, ulongSize: 4 | 8 = ULONG_SIZE):
       `template is ${describeValue(template)}, expected an object of attributes such as { CKA_LABEL: 'k4' }`,
     )
   }
-  const keys = Object.keys(template)
-  const types: number[] = []
-  const values: Uint8Array[] = []
-  let size = 4
-  for (const key of keys) {
-    const value: unknown = (template as Record<string, unknown>)[key]
-    const bytes = isKnown(key)
-      ? ATTRIBUTE_CODECS[ATTRIBUTES[key].kind].encode(key, value, ulongSize)
-      : ATTRIBUTE_CODECS.bytes.encode(hex32(vendorType(key)), value, ulongSize)
-    types.push(isKnown(key) ? ATTRIBUTES[key].type : vendorType(key))
-    values.push(bytes)
-    size += 12 + bytes.length
-  }
-  return writeTemplate(Buffer.alloc(size), types, values)
-}
-
-function writeTemplate(packed: Buffer, types: readonly number[], values: readonly Uint8Array[]): PackedTemplate {
-  packed.writeUInt32LE(types.length, 0)
-  let offset = 4
-  for (const [index, type] of types.entries()) {
-    const value = values[index]!
+  const attributes = Object.entries(template).map(([key, value]) => encodeAttribute(key, value, ulongSize))
+  const size = attributes.reduce((sum, { bytes }) => sum + ATTRIBUTE_HEADER_SIZE + bytes.length, COUNT_SIZE)
+  const packed = Buffer.alloc(size)
+  packed.writeUInt32LE(attributes.length, 0)
+  let offset = COUNT_SIZE
+  for (const { type, bytes } of attributes) {
     packed.writeUInt32LE(type, offset)
-    packed.writeUInt32LE(value.length, offset + 8)
-    packed.set(value, offset + 12)
-    offset += 12 + value.length
+    packed.writeUInt32LE(bytes.length, offset + 8)
+    packed.set(bytes, offset + ATTRIBUTE_HEADER_SIZE)
+    offset += ATTRIBUTE_HEADER_SIZE + bytes.length
   }
   return packed
+}
+
+function encodeAttribute(key: string, value: unknown, ulongSize: 4 | 8): { type: number; bytes: Uint8Array } {
+  if (isKnown(key)) {
+    const { type, kind } = ATTRIBUTES[key]
+    return { type, bytes: ATTRIBUTE_CODECS[kind].encode(key, value, ulongSize) }
+  }
+  const type = vendorType(key)
+  return { type, bytes: ATTRIBUTE_CODECS.bytes.encode(hex32(type), value, ulongSize) }
 }
 
 /**

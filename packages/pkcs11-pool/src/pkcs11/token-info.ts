@@ -11,7 +11,7 @@ import type { MechanismName } from './mechanism-types.js'
 import { mechanismName } from './mechanisms.js'
 import type { NativeModuleInfo, NativeSlotInfo, NativeTokenInfo } from './protocol.js'
 
-export { type OccupiedSlot, selectSlot, type TokenSelector } from './select-slot.js'
+export { selectSlot, type TokenSelector } from './select-slot.js'
 
 /** A PKCS#11 library and what it gives access to. Versions are `major.minor` as the standard writes them, such as `2.40`. */
 export interface ModuleInspection {

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Pkcs11PoolError } from '../../src/errors.js'
 import { KEY_DERIVATION_FUNCTIONS, PADDING_DIGESTS } from '../../src/pkcs11/mechanism-constants.js'

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Pkcs11PoolError } from '../../src/errors.js'
 import { ATTRIBUTES, type AttributeKind, type AttributeName } from '../../src/pkcs11/attribute-types.js'
