@@ -16,7 +16,7 @@ export const PADDING_DIGESTS = {
 /** A digest for RSA-PSS and RSA-OAEP. */
 export type PaddingDigestName = keyof typeof PADDING_DIGESTS
 
-/** Mask generation functions (CKG_…). Source: PKCS#11 2.40 Current Mechanisms, section 2.1.7; 3.0 for SHA-3. */
+/** Mask generation functions (CKG_…). Source: PKCS#11 2.40 Current Mechanisms, "PKCS #1 RSA OAEP mechanism parameters"; 3.0 for SHA-3. */
 export const MASK_GENERATION_FUNCTIONS = {
   CKG_MGF1_SHA1: 1,
   CKG_MGF1_SHA256: 2,
@@ -32,7 +32,11 @@ export const MASK_GENERATION_FUNCTIONS = {
 /** A mask generation function for RSA-PSS and RSA-OAEP. */
 export type MaskGenerationFunctionName = keyof typeof MASK_GENERATION_FUNCTIONS
 
-/** Key derivation functions of ECDH (CKD_…). Source: PKCS#11 2.40 Current Mechanisms, section 2.3.7; 3.0 for SHA-3 and SP 800-56A. */
+/**
+ * Key derivation functions of ECDH (CKD_…).
+ *
+ * Source: PKCS#11 2.40 Current Mechanisms, "Elliptic Curve"; 3.0 for SHA-3 and SP 800-56A.
+ */
 export const KEY_DERIVATION_FUNCTIONS = {
   CKD_NULL: 0x01,
   CKD_SHA1_KDF: 0x02,

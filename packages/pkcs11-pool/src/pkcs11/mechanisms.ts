@@ -21,14 +21,14 @@ import { packedMechanism } from './packed-mechanism.js'
 import { type PackedMechanism, ParameterKind } from './protocol.js'
 import { MAX_ULONG } from './ulong.js'
 
-/** Block ciphers that take an initialisation vector. PKCS#11 2.40 Current Mechanisms, sections 2.8 to 2.19. */
+/** Block ciphers that take an initialisation vector. PKCS#11 2.40 Current Mechanisms, the sections of the ciphers. */
 export interface IvMechanism {
   mechanism: keyof typeof IV_MECHANISMS
   /** 16 bytes, the block of AES, Camellia, ARIA and SEED; 8 bytes for DES and triple DES */
   iv: Uint8Array
 }
 
-/** AES key wrap. PKCS#11 3.1, section 6.13 "AES key wrap". */
+/** AES key wrap. PKCS#11 3.1, "AES Key Wrap". */
 export interface AesKeyWrapMechanism {
   mechanism: keyof typeof OPTIONAL_IV_MECHANISMS
   /**
@@ -38,7 +38,7 @@ export interface AesKeyWrapMechanism {
   iv?: Uint8Array
 }
 
-/** AES-GCM; the tag follows the ciphertext. PKCS#11 2.40 Current Mechanisms, section 2.12. */
+/** AES-GCM; the tag follows the ciphertext. PKCS#11 2.40 Current Mechanisms, "Additional AES Mechanisms". */
 export interface AesGcmMechanism {
   mechanism: 'CKM_AES_GCM'
   /** 1 to 256 bytes, 12 for most uses; never twice with one key */
@@ -52,7 +52,7 @@ export interface AesGcmMechanism {
   tagBits?: number
 }
 
-/** AES-CCM; the MAC follows the ciphertext. PKCS#11 2.40 Current Mechanisms, section 2.12. */
+/** AES-CCM; the MAC follows the ciphertext. PKCS#11 2.40 Current Mechanisms, "Additional AES Mechanisms". */
 export interface AesCcmMechanism {
   mechanism: 'CKM_AES_CCM'
   /** length of the plaintext in bytes, when decrypting too */
@@ -65,7 +65,7 @@ export interface AesCcmMechanism {
   macLength: number
 }
 
-/** Counter mode. PKCS#11 2.40 Current Mechanisms, section 2.11. */
+/** Counter mode. PKCS#11 2.40 Current Mechanisms, "AES with Counter". */
 export interface CounterMechanism {
   mechanism: (typeof COUNTER_MECHANISMS)[number]
   /** 16 bytes: the first counter block, nonce included */
@@ -74,7 +74,7 @@ export interface CounterMechanism {
   counterBits: number
 }
 
-/** RSA encryption with OAEP padding. PKCS#11 2.40 Current Mechanisms, section 2.1.8. */
+/** RSA encryption with OAEP padding. PKCS#11 2.40 Current Mechanisms, "PKCS #1 RSA OAEP". */
 export interface RsaOaepMechanism {
   mechanism: 'CKM_RSA_PKCS_OAEP'
   hashAlg: PaddingDigestName
@@ -84,7 +84,7 @@ export interface RsaOaepMechanism {
   source?: Uint8Array
 }
 
-/** RSA signature with PSS padding over a digest that the caller has made. PKCS#11 2.40 Current Mechanisms, section 2.1.10. */
+/** RSA signature with PSS padding over a digest that the caller has made. PKCS#11 2.40 Current Mechanisms, "PKCS #1 RSA PSS". */
 export interface RsaPssMechanism {
   mechanism: 'CKM_RSA_PKCS_PSS'
   hashAlg: PaddingDigestName
@@ -97,10 +97,10 @@ export interface RsaPssMechanism {
   saltLength?: number
 }
 
-/** RSA signature with PSS padding, digest included. PKCS#11 2.40 Current Mechanisms, section 2.1.10. */
+/** RSA signature with PSS padding, digest included. PKCS#11 2.40 Current Mechanisms, "PKCS #1 RSA PSS". */
 export interface RsaPssDigestMechanism {
   mechanism: keyof typeof PSS_WITH_DIGEST_MECHANISMS
-  /** @defaultValue the digest that the mechanism's name says; nothing else is possible */
+  /** @defaultValue the digest that the mechanism's name says, the only one possible */
   hashAlg?: PaddingDigestName
   /** @defaultValue MGF1 with that digest */
   mgf?: MaskGenerationFunctionName
@@ -111,7 +111,7 @@ export interface RsaPssDigestMechanism {
   saltLength?: number
 }
 
-/** Elliptic-curve Diffie-Hellman. PKCS#11 2.40 Current Mechanisms, section 2.3.8. */
+/** Elliptic-curve Diffie-Hellman. PKCS#11 2.40 Current Mechanisms, "Elliptic Curve". */
 export interface EcdhMechanism {
   mechanism: (typeof ECDH_MECHANISMS)[number]
   /** the other party's public point: raw (04 x y), or DER where the token wants it so */
@@ -122,21 +122,24 @@ export interface EcdhMechanism {
   sharedData?: Uint8Array
 }
 
-/** Diffie-Hellman modulo a prime. PKCS#11 2.40 Current Mechanisms, section 2.4. */
+/** Diffie-Hellman modulo a prime. PKCS#11 2.40 Current Mechanisms, "Diffie-Hellman". */
 export interface DhDeriveMechanism {
   mechanism: 'CKM_DH_PKCS_DERIVE'
   /** the other party's public value, big-endian */
   publicData: Uint8Array
 }
 
-/** Derivation from a key and a string of bytes. PKCS#11 2.40 Current Mechanisms, sections 2.15 and 2.36. */
+/**
+ * Derivation from a key and a string of bytes. PKCS#11 2.40 Current Mechanisms, "Key derivation by data encryption" and
+ * "Miscellaneous simple key derivation mechanisms".
+ */
 export interface StringDataMechanism {
   mechanism: (typeof STRING_DATA_MECHANISMS)[number]
   /** whole blocks for the `…_ECB_ENCRYPT_DATA` ones */
   data: Uint8Array
 }
 
-/** Derivation by encrypting data in CBC mode. PKCS#11 2.40 Current Mechanisms, section 2.15. */
+/** Derivation by encrypting data in CBC mode. PKCS#11 2.40 Current Mechanisms, "Key derivation by data encryption". */
 export interface CbcDataMechanism {
   mechanism: keyof typeof CBC_DATA_MECHANISMS
   /** 16 bytes, 8 for DES and triple DES */
@@ -152,14 +155,14 @@ export interface MacLengthMechanism {
   macLength: number
 }
 
-/** A key made of a part of another. PKCS#11 2.40 Current Mechanisms, section 2.36. */
+/** A key made of a part of another. PKCS#11 2.40 Current Mechanisms, "Miscellaneous simple key derivation mechanisms". */
 export interface ExtractKeyMechanism {
   mechanism: 'CKM_EXTRACT_KEY_FROM_KEY'
   /** the bit of the base key that becomes the first, 0 being its first */
   firstBit: number
 }
 
-/** A key followed by another. PKCS#11 2.40 Current Mechanisms, section 2.36. */
+/** A key followed by another. PKCS#11 2.40 Current Mechanisms, "Miscellaneous simple key derivation mechanisms". */
 export interface ConcatenateKeyMechanism {
   mechanism: 'CKM_CONCATENATE_BASE_AND_KEY'
   /** handle of the key that follows */

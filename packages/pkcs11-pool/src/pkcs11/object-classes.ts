@@ -1,4 +1,4 @@
-/** Object classes (CKO_…). Source: PKCS#11 2.40, section 4.1; CKO_PROFILE of 3.0. */
+/** Object classes (CKO_…). Source: PKCS#11 2.40, section 3.4 "Object types"; CKO_PROFILE of 3.0. */
 export const OBJECT_CLASSES = {
   CKO_DATA: 0x0,
   CKO_CERTIFICATE: 0x1,
