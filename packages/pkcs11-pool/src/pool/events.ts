@@ -25,47 +25,47 @@ export interface PoolEvents<T> {
 export type PoolEventName = keyof PoolEvents<unknown>
 export type PoolListener<T, E extends PoolEventName> = (event: PoolEvents<T>[E]) => void
 
-const NAMES = [
-  'created',
-  'destroyed',
-  'acquired',
-  'released',
-  'timeout',
-  'leak',
-  'createFailed',
-  'destroyFailed',
-  'closed',
-] as const satisfies PoolEventName[]
-
-type Listeners<T> = { [E in PoolEventName]?: readonly PoolListener<T, E>[] }
+/** Who listens to what; undefined where nobody does. */
+type Listeners<T> = { [E in PoolEventName]: readonly PoolListener<T, E>[] | undefined }
 
 /**
  * The listeners of one pool. What a listener throws never reaches the pool, nor does it end the process, as an uncaught exception
  * would for a mistake in somebody's log line: it becomes a process warning, one a listener.
  */
 export class PoolEmitter<T> {
-  readonly #listeners: Listeners<T> = {}
+  /** Looked at before an event is made, so that an event nobody listens to costs nothing. */
+  readonly listeners: Readonly<Listeners<T>>
+  readonly #listeners: Listeners<T> = {
+    created: undefined,
+    destroyed: undefined,
+    acquired: undefined,
+    released: undefined,
+    timeout: undefined,
+    leak: undefined,
+    createFailed: undefined,
+    destroyFailed: undefined,
+    closed: undefined,
+  }
   readonly #warned = new WeakSet<object>()
+
+  constructor() {
+    this.listeners = this.#listeners
+  }
 
   /** @throws INVALID_ARGUMENT */
   on<E extends PoolEventName>(event: E, listener: PoolListener<T, E>): void {
-    checkListener(event, listener)
+    this.#check(event, listener)
     this.#set(event, [...(this.#get(event) ?? []), listener])
   }
 
   /** Takes a listener off once; does nothing when it is not on. @throws INVALID_ARGUMENT */
   off<E extends PoolEventName>(event: E, listener: PoolListener<T, E>): void {
-    checkListener(event, listener)
+    this.#check(event, listener)
     const before = this.#get(event) ?? []
     const at = before.lastIndexOf(listener)
     if (at === -1) return
     const after = before.toSpliced(at, 1)
     this.#set(event, after.length === 0 ? undefined : after)
-  }
-
-  /** Whether anybody listens: asked before an event is made, so that nobody listening costs nothing. */
-  hears(event: PoolEventName): boolean {
-    return this.#listeners[event] !== undefined
   }
 
   emit<E extends PoolEventName>(event: E, details: PoolEvents<T>[E]): void {
@@ -96,15 +96,16 @@ export class PoolEmitter<T> {
       'PoolListenerWarning',
     )
   }
-}
 
-function checkListener(event: string, listener: unknown): void {
-  if (!(NAMES as readonly string[]).includes(event)) {
-    const meant = nearest(String(event), NAMES)
-    const help = meant === undefined ? `expected one of ${NAMES.join(', ')}` : `did you mean "${meant}"?`
-    throw new Pkcs11PoolError('INVALID_ARGUMENT', `unknown event "${String(event)}"; ${help}`)
-  }
-  if (typeof listener !== 'function') {
-    throw new Pkcs11PoolError('INVALID_ARGUMENT', `the listener is of type ${typeof listener}; expected a function`)
+  #check(event: string, listener: unknown): void {
+    if (!Object.hasOwn(this.#listeners, event)) {
+      const known = Object.keys(this.#listeners)
+      const meant = nearest(String(event), known)
+      const help = meant === undefined ? `expected one of ${known.join(', ')}` : `did you mean "${meant}"?`
+      throw new Pkcs11PoolError('INVALID_ARGUMENT', `unknown event "${String(event)}"; ${help}`)
+    }
+    if (typeof listener !== 'function') {
+      throw new Pkcs11PoolError('INVALID_ARGUMENT', `the listener is of type ${typeof listener}; expected a function`)
+    }
   }
 }

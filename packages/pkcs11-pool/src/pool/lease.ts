@@ -26,12 +26,18 @@ export class Lease<T> {
 
   /** Gives the resource back. @throws SESSION_RELEASED the second time */
   release(): void {
-    this.#home.releaseEntry(this.#end())
+    const entry = this.#entry
+    if (entry === undefined) throw released('released')
+    this.#entry = undefined
+    this.#home.releaseEntry(entry)
   }
 
   /** Gives the resource back as one that is not to be used again. @throws SESSION_RELEASED after release */
   destroy(reason: DestroyReason = 'discarded'): void {
-    this.#home.destroyEntry(this.#end(), reason)
+    const entry = this.#entry
+    if (entry === undefined) throw released('destroyed')
+    this.#entry = undefined
+    this.#home.destroyEntry(entry, reason)
   }
 
   /** Releases, unless that was done by hand. */
@@ -42,13 +48,6 @@ export class Lease<T> {
   /** Releases, unless that was done by hand. */
   async [Symbol.asyncDispose](): Promise<void> {
     this[Symbol.dispose]()
-  }
-
-  #end(): Entry<T> {
-    const entry = this.#entry
-    if (entry === undefined) throw released('released')
-    this.#entry = undefined
-    return entry
   }
 }
 

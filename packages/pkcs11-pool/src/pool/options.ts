@@ -81,7 +81,7 @@ export function resolveOptions(options: PoolOptions = {}): ResolvedPoolOptions {
   const resolved = { ...DEFAULT_POOL_OPTIONS } as Record<OptionName, number>
   for (const name of NAMES) resolved[name] = options[name] ?? DEFAULT_POOL_OPTIONS[name]
   for (const name of NAMES) checkRange('INVALID_OPTION', name, resolved[name], RANGES[name])
-  resolved.minSize = resolveMinSize(options.minSize, DEFAULT_POOL_OPTIONS.minSize, resolved.maxSize)
+  resolved.minSize = resolveMinSize(options.minSize ?? undefined, DEFAULT_POOL_OPTIONS.minSize, resolved.maxSize)
   return Object.freeze(resolved)
 }
 
@@ -89,16 +89,21 @@ export function resolveOptions(options: PoolOptions = {}): ResolvedPoolOptions {
 export type PoolSizes = Pick<PoolOptions, 'minSize' | 'maxSize'>
 
 /** New sizes from those asked for and those that hold: a `minSize` that was not asked for gives way to a smaller `maxSize`. */
-export function resolveSizes(asked: PoolSizes, current: Required<PoolSizes>): { minSize: number; maxSize: number } {
+export function resolveSizes(asked: PoolSizes, minSize: number, maxSize: number): { minSize: number; maxSize: number } {
   checkNames('INVALID_OPTION', asked, ['minSize', 'maxSize'])
-  const maxSize = asked.maxSize ?? (current.maxSize as number)
-  checkRange('INVALID_OPTION', 'maxSize', maxSize, RANGES.maxSize)
-  if (asked.minSize !== undefined) checkRange('INVALID_OPTION', 'minSize', asked.minSize, RANGES.minSize)
-  return { maxSize, minSize: resolveMinSize(asked.minSize, current.minSize as number, maxSize) }
+  const newMaxSize = asked.maxSize ?? maxSize
+  checkRange('INVALID_OPTION', 'maxSize', newMaxSize, RANGES.maxSize)
+  checkRange('INVALID_OPTION', 'minSize', asked.minSize ?? minSize, RANGES.minSize)
+  return { maxSize: newMaxSize, minSize: resolveMinSize(asked.minSize, minSize, newMaxSize) }
+}
+
+/** @throws INVALID_ARGUMENT */
+export function checkLimit(count: number): void {
+  checkRange('INVALID_ARGUMENT', 'count', count, [0, 1_000_000, 'or Infinity'])
 }
 
 function resolveMinSize(asked: number | undefined, otherwise: number, maxSize: number): number {
-  if (asked === undefined || asked === null) return Math.min(otherwise, maxSize)
+  if (asked === undefined) return Math.min(otherwise, maxSize)
   if (asked <= maxSize) return asked
   throw new Pkcs11PoolError(
     'INVALID_OPTION',
@@ -157,8 +162,7 @@ function checkNames(code: InvalidCode, options: object, names: readonly string[]
   }
 }
 
-/** @throws the code given, unless `value` is a whole number of the range */
-export function checkRange(code: InvalidCode, name: string, value: unknown, range: Range): void {
+function checkRange(code: InvalidCode, name: string, value: unknown, range: Range): void {
   const [min, max, infinity] = range
   if (infinity !== undefined && value === Number.POSITIVE_INFINITY) return
   if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) return

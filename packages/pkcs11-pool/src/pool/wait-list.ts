@@ -9,9 +9,11 @@ export class Waiter<T> extends ListNode<Waiter<T>> {
   readonly signal: AbortSignal | undefined
   readonly owner: string | undefined
   readonly trace: Trace | undefined
-  readonly resolve: (entry: PoolEntry<T>) => void
+  /** makes of the entry what the promise resolves to */
+  readonly wrap: (entry: PoolEntry<T>) => unknown
+  readonly resolve: (value: unknown) => void
   readonly reject: (error: unknown) => void
-  readonly onAbort: (waiter: Waiter<T>) => void
+  onAbort: ((waiter: Waiter<T>) => void) | undefined = undefined
 
   constructor(
     since: number,
@@ -19,9 +21,9 @@ export class Waiter<T> extends ListNode<Waiter<T>> {
     signal: AbortSignal | undefined,
     owner: string | undefined,
     trace: Trace | undefined,
-    resolve: (entry: PoolEntry<T>) => void,
+    wrap: (entry: PoolEntry<T>) => unknown,
+    resolve: (value: unknown) => void,
     reject: (error: unknown) => void,
-    onAbort: (waiter: Waiter<T>) => void,
   ) {
     super()
     this.since = since
@@ -29,9 +31,9 @@ export class Waiter<T> extends ListNode<Waiter<T>> {
     this.signal = signal
     this.owner = owner
     this.trace = trace
+    this.wrap = wrap
     this.resolve = resolve
     this.reject = reject
-    this.onAbort = onAbort
   }
 
   /** Waits for no release and no creation, only for the validation of what is idle now: `timeoutMs` is 0. */
@@ -40,13 +42,19 @@ export class Waiter<T> extends ListNode<Waiter<T>> {
   }
 
   get deadline(): number {
-    return this.impatient ? Number.POSITIVE_INFINITY : this.since + this.timeoutMs
+    return this.timeoutMs === 0 ? Number.POSITIVE_INFINITY : this.since + this.timeoutMs
   }
 
   /** The waiter is the signal's listener itself, which saves a closure. */
   handleEvent(): void {
-    this.onAbort(this)
+    this.onAbort?.(this)
   }
+}
+
+/** What the pool is told: the waiter is still in the list then. */
+export interface WaitHooks<T> {
+  expired(waiter: Waiter<T>): void
+  aborted(waiter: Waiter<T>): void
 }
 
 /**
@@ -63,14 +71,14 @@ export class Waiter<T> extends ListNode<Waiter<T>> {
 export class WaitList<T> {
   readonly #list = new LinkedList<Waiter<T>>()
   readonly #clock: Clock
-  readonly #onDeadline: (waiter: Waiter<T>) => void
+  readonly #hooks: WaitHooks<T>
   #impatient = 0
   #timer: Timer | undefined
   #timerAt = Number.POSITIVE_INFINITY
 
-  constructor(clock: Clock, onDeadline: (waiter: Waiter<T>) => void) {
+  constructor(clock: Clock, hooks: WaitHooks<T>) {
     this.#clock = clock
-    this.#onDeadline = onDeadline
+    this.#hooks = hooks
   }
 
   get length(): number {
@@ -80,7 +88,10 @@ export class WaitList<T> {
   add(waiter: Waiter<T>): void {
     this.#list.addLast(waiter)
     if (waiter.impatient) this.#impatient += 1
-    waiter.signal?.addEventListener('abort', waiter)
+    if (waiter.signal !== undefined) {
+      waiter.onAbort = this.#hooks.aborted
+      waiter.signal.addEventListener('abort', waiter)
+    }
     if (waiter.deadline < this.#timerAt) this.#setTimer(waiter.deadline, waiter.since)
   }
 
@@ -98,11 +109,18 @@ export class WaitList<T> {
     return true
   }
 
+  /** Takes all out. */
+  takeAll(): Waiter<T>[] {
+    const waiters = this.#list.toArray()
+    for (const waiter of waiters) this.remove(waiter)
+    return waiters
+  }
+
   /** Ends the waiting of the impatient, those at the first `spared` places excepted. */
   dismissImpatient(spared: number): void {
     if (this.#impatient === 0) return
     for (const waiter of this.#list.toArray().slice(spared)) {
-      if (waiter.impatient && waiter.list !== undefined) this.#onDeadline(waiter)
+      if (waiter.impatient && waiter.list !== undefined) this.#hooks.expired(waiter)
     }
   }
 
@@ -127,6 +145,6 @@ export class WaitList<T> {
       else if (waiter.deadline < earliest) earliest = waiter.deadline
     }
     if (earliest !== Number.POSITIVE_INFINITY) this.#setTimer(earliest, now)
-    for (const waiter of due) if (waiter.list !== undefined) this.#onDeadline(waiter)
+    for (const waiter of due) if (waiter.list !== undefined) this.#hooks.expired(waiter)
   }
 }
