@@ -1,0 +1,109 @@
+# What the scripts beside this file share. Source it; do not run it.
+# shellcheck shell=bash
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+started=$SECONDS
+log=$(mktemp "${TMPDIR:-/tmp}/pkcs11-pool-log.XXXXXX")
+heartbeat=
+
+cleanup() {
+  stop_heartbeat
+  rm -f "$log"
+}
+trap cleanup EXIT
+
+say() { printf '[%4d s] %s\n' $((SECONDS - started)) "$*"; }
+
+fail() {
+  local status=$1
+  shift
+  printf '\n%s\n' "$*" >&2
+  exit "$status"
+}
+
+start_heartbeat() {
+  # `read` on a pipe that nobody writes to waits without a child process, which would outlive this one
+  (while true; do
+    read -rt 10 <> <(:)
+    say "  ... still $1"
+  done) &
+  heartbeat=$!
+}
+
+stop_heartbeat() {
+  [ -z "$heartbeat" ] || { kill "$heartbeat" && wait "$heartbeat"; } 2>/dev/null
+  heartbeat=
+}
+
+# step WHAT COMMAND...: runs a command quietly, says how long it took, and shows its output when it fails
+step() {
+  local what=$1 before=$SECONDS status=0
+  shift
+  say "$what"
+  start_heartbeat "$what"
+  "$@" >"$log" 2>&1 || status=$?
+  stop_heartbeat
+  if [ "$status" -eq 0 ]; then
+    say "  done in $((SECONDS - before)) s"
+  else
+    say "  FAILED with status $status after $((SECONDS - before)) s; its output:"
+    sed 's/^/    /' "$log"
+  fi
+  return "$status"
+}
+
+# need_tools: Node and the tools to compile the addon
+need_tools() {
+  command -v node >/dev/null || fail 3 'node is missing: install Node.js 20.19 or later, then run this again'
+  node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' ||
+    fail 3 "Node.js $(node --version) is too old: install 20.19 or later, then run this again"
+  command -v npm >/dev/null || fail 3 'npm is missing: install it, then run this again'
+  # where Node came with its headers, node-gyp need not fetch them
+  local prefix
+  prefix=$(cd "$(dirname "$(readlink -f "$(command -v node)")")/.." && pwd)
+  if [ -z "${npm_config_nodedir:-}" ] && [ -f "$prefix/include/node/node_api.h" ]; then export npm_config_nodedir=$prefix; fi
+}
+
+# need_packages PROGRAM-OR-FILE:DEBIAN-PACKAGE...: installs the packages whose program or file is not there
+need_packages() {
+  local missing=() pair want
+  for pair in "$@"; do
+    want=${pair%%:*}
+    command -v "$want" >/dev/null || [ -e "$want" ] || missing+=("${pair#*:}")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+
+  local by_hand="install by hand what is missing, on Debian or Ubuntu with: apt-get install ${missing[*]}"
+  command -v apt-get >/dev/null || fail 3 "missing: ${missing[*]}. This machine has no apt-get: $by_hand"
+  local as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || fail 3 "missing: ${missing[*]}. Not root, and no sudo here: $by_hand"
+    if [ -t 0 ]; then as_root=(sudo); else as_root=(sudo -n); fi
+    "${as_root[@]}" true || fail 3 "missing: ${missing[*]}. sudo refuses: $by_hand"
+  fi
+  say "will install from the system's packages: ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  step 'reading the package lists' "${as_root[@]}" apt-get update -q || fail 3 "apt-get update failed: $by_hand"
+  step "installing ${missing[*]}" "${as_root[@]}" apt-get install -qy --no-install-recommends "${missing[@]}" ||
+    fail 3 "apt-get install failed: $by_hand"
+}
+
+compilers=(python3:python3 make:make g++:g++)
+
+install_dependencies() {
+  local marker=$root/node_modules/.installed-lock hash
+  hash=$(sha256sum <"$root/package-lock.json")
+  if [ -f "$marker" ] && [ "$(cat "$marker")" = "$hash" ]; then
+    say 'npm packages are those of package-lock.json'
+    return 0
+  fi
+  # install scripts stay off: the only one needed builds pkcs11js, which the tests compare with, and ours is built below
+  step 'installing npm packages' npm ci --ignore-scripts --no-audit --no-fund --prefix "$root" || return
+  step 'building pkcs11js, the binding that tests and benchmarks compare with' npm rebuild pkcs11js --prefix "$root" || return
+  printf '%s\n' "$hash" >"$marker"
+}
+
+build() {
+  step 'building the native addon' npm run --silent build:native --prefix "$root" || return
+  step 'compiling TypeScript' npm run --silent build:ts --prefix "$root"
+}
