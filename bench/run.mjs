@@ -1,3 +1,4 @@
+/// <reference types="node" />
 // What `npm run bench` starts: the programs proper are TypeScript and have to be built first.
 import { existsSync } from 'node:fs'
 

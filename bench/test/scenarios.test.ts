@@ -14,7 +14,7 @@ const program = fileURLToPath(new URL('../run.mjs', import.meta.url))
 const SIZES = {
   engine: { rows: 3 * (4 + 3 * 3), targets: 2 },
   slow: { rows: 4, targets: 4 },
-  pool: { rows: 12, targets: 4 },
+  pool: { rows: 12, targets: 2 },
   keys: { rows: 4, targets: 1 },
   http: { rows: 16, targets: 4 },
 }

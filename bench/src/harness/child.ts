@@ -69,7 +69,7 @@ export function startChild(
           return
         }
         const id = ++lastId
-        pending.set(id, { resolve: resolve as (value: unknown) => void, reject })
+        pending.set(id, { resolve, reject })
         child.send({ id, method, parameters } satisfies Request)
       }),
   }

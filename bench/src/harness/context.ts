@@ -1,6 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Window } from './load.js'
 
@@ -32,10 +32,19 @@ export async function withContext<T>(
   use: (context: Context) => Promise<T>,
 ): Promise<T> {
   const undos: (() => unknown)[] = []
+  let undoing: Promise<void> | undefined
+  const undoAll = (): Promise<void> => {
+    undoing ??= undoInTurn(undos)
+    return undoing
+  }
+  const stop = (signal: NodeJS.Signals): void => {
+    void undoAll().finally(() => process.exit(128 + constants.signals[signal]))
+  }
   const directory = await mkdtemp(
     join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), `pkcs11-pool-bench-${process.pid}-`),
   )
   undos.push(() => rm(directory, { recursive: true, force: true }))
+  process.on('SIGINT', stop).on('SIGTERM', stop)
   try {
     return await use({
       plan: options.quick ? QUICK_PLAN : FULL_PLAN,
@@ -44,6 +53,11 @@ export async function withContext<T>(
       defer: (undo) => undos.push(undo),
     })
   } finally {
-    for (const undo of undos.reverse()) await undo()
+    await undoAll()
+    process.off('SIGINT', stop).off('SIGTERM', stop)
   }
+}
+
+async function undoInTurn(undos: (() => unknown)[]): Promise<void> {
+  for (let undo = undos.pop(); undo !== undefined; undo = undos.pop()) await undo()
 }

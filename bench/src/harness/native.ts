@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { runTool } from './tool.js'
@@ -20,7 +19,7 @@ export async function buildProgram(name: 'limit' | 'fill'): Promise<string> {
 
 /** pkcs11js ships as source only, and this repository installs without running packages' scripts. */
 export async function buildPkcs11js(log: (message: string) => void): Promise<void> {
-  const directory = dirname(createRequire(import.meta.url).resolve('pkcs11js/package.json'))
+  const directory = fileURLToPath(new URL('.', import.meta.resolve('pkcs11js/package.json')))
   if (existsSync(join(directory, 'build/Release/pkcs11.node'))) return
   log('building pkcs11js')
   await runTool('npm', ['rebuild', 'pkcs11js', '--prefix', join(bench, '..')])

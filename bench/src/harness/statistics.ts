@@ -12,7 +12,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2
 }
 
-export function spread(values: readonly number[]): Spread {
+function spread(values: readonly number[]): Spread {
   return [Math.min(...values), Math.max(...values)]
 }
 
@@ -33,10 +33,10 @@ export function summarise(
   details: Row['details'] = {},
 ): Row {
   const toLimit = limit === null ? null : ratios(rates(samples), rates(limit))
-  const measured = Object.keys(samples[0]?.details ?? {}).map((key) => [
-    key,
-    round(median(samples.map((sample) => sample.details?.[key] ?? Number.NaN))),
-  ])
+  const measured: Row['details'] = {}
+  for (const key of Object.keys(samples[0]?.details ?? {})) {
+    measured[key] = round(median(samples.map((sample) => sample.details?.[key] ?? Number.NaN)))
+  }
   return {
     name,
     ops_per_s: round(median(rates(samples))),
@@ -50,7 +50,7 @@ export function summarise(
       ratio_to_limit: toLimit === null ? null : roundSpread(spread(toLimit)),
     },
     rounds: samples.length,
-    details: { ...Object.fromEntries(measured), ...details },
+    details: { ...measured, ...details },
   }
 }
 

@@ -1,12 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
-import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { TokenPlace } from '../crypto/token.js'
 import type { Context } from '../harness/context.js'
 
-const cli = join(dirname(createRequire(import.meta.url).resolve('pkcs11-ssm/package.json')), 'dist/cli.js')
+const cli = fileURLToPath(new URL('dist/cli.js', import.meta.resolve('pkcs11-ssm/package.json')))
 
 /** Starts the service in a process of its own and gives its address once it answers. */
 export async function startServer(
