@@ -26,7 +26,9 @@ for (const [path, entry] of Object.entries(lock.packages)) {
   }
 }
 
-const [root, ...others] = Object.keys(lock.packages)
-lock.packages = Object.fromEntries([root, ...others.sort()].map((path) => [path, lock.packages[path]]))
-writeFileSync(file, `${JSON.stringify(lock, null, 2)}\n`)
+if (added.length > 0) {
+  // the order in which npm writes them
+  const packages = Object.entries(lock.packages).sort(([a], [b]) => a.localeCompare(b, 'en'))
+  writeFileSync(file, `${JSON.stringify({ ...lock, packages: Object.fromEntries(packages) }, null, 2)}\n`)
+}
 console.log(added.length === 0 ? 'package-lock.json is complete' : `added ${added.join(', ')}`)

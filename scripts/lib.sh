@@ -94,7 +94,7 @@ install_dependencies() {
   local marker=$root/node_modules/.installed-lock hash
   hash=$(sha256sum <"$root/package-lock.json")
   if [ -f "$marker" ] && [ "$(cat "$marker")" = "$hash" ]; then
-    say 'npm packages are those of package-lock.json'
+    say 'npm packages are those of package-lock.json: nothing to install'
     return 0
   fi
   # install scripts stay off: the only one needed builds pkcs11js, which the tests compare with, and ours is built below
@@ -103,7 +103,8 @@ install_dependencies() {
   printf '%s\n' "$hash" >"$marker"
 }
 
+# build [PROJECT...]: the addon, and the TypeScript of all or of the given projects with what they need
 build() {
   step 'building the native addon' npm run --silent build:native --prefix "$root" || return
-  step 'compiling TypeScript' npm run --silent build:ts --prefix "$root"
+  (cd "$root" && step 'compiling TypeScript' node node_modules/typescript/bin/tsc -b "$@")
 }

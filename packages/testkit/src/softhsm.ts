@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { CreatedToken, TokenRequest } from './softhsm-worker.js'
 
@@ -86,14 +86,18 @@ export function findSoftHsm(): string {
 }
 
 /**
- * Makes a SoftHSM directory (mode 0700) without tokens. SoftHSM finds it by `SOFTHSM2_CONF`, which has to be in the environment
- * of the process before its module is initialised there: see `env`, and `useSoftHsm` of `testkit/vitest`.
+ * Makes a SoftHSM directory (mode 0700) without tokens: a fresh temporary one, or the one given, whose tokens stay. SoftHSM finds it
+ * by `SOFTHSM2_CONF`, which has to be in the environment of the process before its module is initialised there: see `env`, and
+ * `useSoftHsm` of `testkit/vitest`.
  */
-export function createSoftHsm(): SoftHsm {
+export function createSoftHsm(options: { directory?: string } = {}): SoftHsm {
   const module = findSoftHsm()
-  const directory = mkdtempSync(join(tmpdir(), 'testkit-softhsm-'))
+  const directory = resolve(options.directory ?? mkdtempSync(join(tmpdir(), 'testkit-softhsm-')))
   const configuration = join(directory, 'softhsm2.conf')
-  mkdirSync(join(directory, 'tokens'), { mode: 0o700 })
+  for (const each of [directory, join(directory, 'tokens')]) {
+    mkdirSync(each, { recursive: true, mode: 0o700 })
+    chmodSync(each, 0o700)
+  }
   writeFileSync(
     configuration,
     `directories.tokendir = ${join(directory, 'tokens')}\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n`,

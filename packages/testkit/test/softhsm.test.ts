@@ -1,7 +1,8 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import pkcs11js from 'pkcs11js'
 import { expect, test } from 'vitest'
-import { createSoftHsmToken, hasOpenSessions, pkcs11Tool, softhsm2Util } from '../src/index.js'
+import { createSoftHsm, createSoftHsmToken, hasOpenSessions, pkcs11Tool, softhsm2Util } from '../src/index.js'
 import { useSoftHsm } from '../src/vitest.js'
 
 const softHsm = useSoftHsm()
@@ -72,4 +73,11 @@ test('removing takes the directory away, twice too', () => {
   token.remove()
   token.remove()
   expect(existsSync(token.directory)).toBe(false)
+})
+
+test('a directory of the caller’s choice is made private and keeps its tokens', () => {
+  const directory = join(softHsm.directory, 'nested')
+  const { serial } = createSoftHsm({ directory }).createToken({ label: 'kept' })
+  expect(statSync(directory).mode & 0o777).toBe(0o700)
+  expect(softhsm2Util(createSoftHsm({ directory }), ['--show-slots'])).toContain(serial)
 })
