@@ -68,12 +68,17 @@ export async function createToken(context: Context, name: string): Promise<Bench
   }
 }
 
+/** An AES-256 key that can be imported: softhsm2-util reads its file as text, which zeros and newlines would cut short. */
+export function createAesKey(): KeyObject {
+  return createSecretKey(randomBytes(32).map((byte) => byte | 0x10))
+}
+
 /** A token with one key for each of the operations. */
 export async function createTokenWithKeys(context: Context): Promise<{ place: TokenPlace; material: KeyMaterial }> {
   context.log('making a token with an AES-256, a P-256 and an RSA-2048 key')
   const token = await createToken(context, 'bench')
   const material: KeyMaterial = {
-    aes: createSecretKey(randomBytes(32)),
+    aes: createAesKey(),
     ecdsa: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey,
     rsa: generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey,
   }

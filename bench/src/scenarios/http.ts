@@ -1,5 +1,5 @@
-import { createDecipheriv, createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
-import { createToken } from '../crypto/token.js'
+import { createDecipheriv, type KeyObject } from 'node:crypto'
+import { createAesKey, createToken } from '../crypto/token.js'
 import type { Context } from '../harness/context.js'
 import type { Row, ScenarioResult, Target } from '../harness/result.js'
 import { type Cell, interleave, samplesOf } from '../harness/rounds.js'
@@ -26,7 +26,7 @@ export async function http(context: Context): Promise<ScenarioResult> {
   for (const keyCount of KEY_COUNTS) {
     context.log(`making a token with ${keyCount === 1 ? '1 key' : `${keyCount} keys`} and starting three servers on it`)
     const token = await createToken(context, `http-${keyCount}`)
-    const key = createSecretKey(randomBytes(32))
+    const key = createAesKey()
     await token.importKey(LABEL, 1, key)
     if (keyCount > 1) await token.fill('other-', keyCount - 1)
 
