@@ -9,6 +9,7 @@ namespace {
 constexpr int kAttempts = 4;
 constexpr size_t kSlack = 64;
 constexpr size_t kLargestSignature = 1024;
+constexpr size_t kScratch = 2048;
 constexpr size_t kLargestAnswer = size_t{256} << 20;
 
 struct Family {
@@ -54,30 +55,46 @@ size_t firstGuess(const Step& step) {
   return step.data.size() + (step.data.size() > kLargestSignature ? kSlack : kLargestSignature);
 }
 
+// One call with the room given, its answer kept as large as it is; CKR_BUFFER_TOO_SMALL leaves in `length` what the module wants.
+CK_RV callOnce(const CallSite& site, const Family& family, Step& step, CK_BYTE* room, CK_ULONG& length) {
+  const CK_ULONG given = length;
+  auto call = site.functions->*family.oneShotFunction;
+  const CK_RV rv = call(site.session, step.data.data(), step.data.size(), room, &length);
+  // A module that claims to have written more than there was room for has written over our memory or lies: no such answer.
+  return rv == CKR_OK && length > given ? CKR_GENERAL_ERROR : rv;
+}
+
+size_t nextGuess(size_t room, CK_ULONG wanted) {
+  return wanted != CK_UNAVAILABLE_INFORMATION && wanted > room ? wanted + kSlack : room * 4;
+}
+
 void oneShot(const CallSite& site, const Family& family, Step& step) {
   step.fn = family.oneShot;
-  auto call = site.functions->*family.oneShotFunction;
-  if (call == nullptr) {
+  if (site.functions->*family.oneShotFunction == nullptr) {
     step.rv = CKR_FUNCTION_NOT_SUPPORTED;
     return;
   }
   size_t room = firstGuess(step);
-  for (int attempt = 0; attempt < kAttempts; attempt++) {
+  int attempts = kAttempts;
+  if (room <= kScratch) {
+    // Most answers are short: they are made on the stack, and kept without a detour over the heap.
+    CK_BYTE scratch[kScratch];
+    CK_ULONG length = room;
+    step.rv = callOnce(site, family, step, scratch, length);
+    if (step.rv == CKR_OK) step.out.assign(scratch, length);
+    explicit_bzero(scratch, room);
+    room = nextGuess(room, length);
+    attempts--;
+  } else {
+    step.rv = CKR_BUFFER_TOO_SMALL;
+  }
+  for (; step.rv == CKR_BUFFER_TOO_SMALL && attempts > 0 && room <= kLargestAnswer; attempts--) {
     step.out.allocate(room);
     CK_ULONG length = room;
-    step.rv = call(site.session, step.data.data(), step.data.size(), step.out.data(), &length);
-    if (step.rv == CKR_OK) {
-      // A module that claims to have written more than there was room for has written over our memory or lies: no such answer.
-      if (length > room) step.rv = CKR_GENERAL_ERROR;
-      step.out.truncate(step.rv == CKR_OK ? length : 0);
-      return;
-    }
-    if (step.rv != CKR_BUFFER_TOO_SMALL) break;
-    size_t wanted = length != CK_UNAVAILABLE_INFORMATION && length > room ? length + kSlack : room * 4;
-    if (wanted > kLargestAnswer) break;
-    room = wanted;
+    step.rv = callOnce(site, family, step, step.out.data(), length);
+    step.out.truncate(step.rv == CKR_OK ? length : 0);
+    room = nextGuess(room, length);
   }
-  step.out.truncate(0);
   // Every other return value has ended the operation; this one leaves it active.
   if (step.rv == CKR_BUFFER_TOO_SMALL) cancelOperation(site, family.kind);
 }

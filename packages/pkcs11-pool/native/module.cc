@@ -24,6 +24,19 @@ std::map<std::string, std::shared_ptr<Module>>& registry() {
   return *modules;
 }
 
+// Node exports the symbols of the OpenSSL it is built with, and a module's own references to OpenSSL would be bound to those instead
+// of the library it was built for: another version, other data. RTLD_DEEPBIND has it look into its own libraries first. Not where
+// malloc is somebody else's (jemalloc, a sanitizer): the module would then free with libc what that one has allocated.
+int ownSymbolsFirst() {
+#ifdef RTLD_DEEPBIND
+  Dl_info allocator{};
+  Dl_info library{};
+  const bool known = dladdr(dlsym(RTLD_DEFAULT, "malloc"), &allocator) != 0 && dladdr(dlsym(RTLD_DEFAULT, "getenv"), &library) != 0;
+  if (known && allocator.dli_fbase == library.dli_fbase) return RTLD_DEEPBIND;
+#endif
+  return 0;
+}
+
 }  // namespace
 
 std::shared_ptr<Module> Module::find(const std::string& path, std::string& reason) {
@@ -63,7 +76,7 @@ CK_RV Module::release(Fn& fn) {
 }
 
 std::string Module::load() {
-  void* library = dlopen(path_.c_str(), RTLD_NOW | RTLD_LOCAL);
+  void* library = dlopen(path_.c_str(), RTLD_NOW | RTLD_LOCAL | ownSymbolsFirst());
   if (library == nullptr) {
     const char* reason = dlerror();
     return reason != nullptr ? reason : "dlopen failed";

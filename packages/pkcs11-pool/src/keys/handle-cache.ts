@@ -166,9 +166,8 @@ export class HandleCache {
 }
 
 /** The name under which a reference is cached. Two references have the same name only when they mean the same keys. */
-export function cacheName(reference: KeyReference, use: KeyUse): string {
-  const { id } = reference
-  const idPart =
-    id === undefined ? '' : typeof id === 'number' ? id.toString(16).padStart(8, '0') : Buffer.from(id).toString('hex')
-  return `${use}|${reference.class ?? ''}|${id === undefined ? '-' : '+'}${idPart}|${reference.label === undefined ? '-' : '+'}${reference.label ?? ''}`
+export function cacheName({ label, id, class: keyClass }: KeyReference, use: KeyUse): string {
+  const idPart = typeof id === 'object' ? `x${Buffer.from(id).toString('hex')}` : `${id}`
+  // The label comes last: it may hold anything, and nothing follows that it could be taken for.
+  return label === undefined ? `${use}|${keyClass}|${idPart}|` : `${use}|${keyClass}|${idPart}|=${label}`
 }
