@@ -12,7 +12,29 @@ export type { Health } from './health.js'
 export { inspectModule } from './inspect-module.js'
 export type { ClientKeys, KeyPair } from './keys/client-keys.js'
 export type { HandleCacheOptions } from './keys/handle-cache.js'
-export type { Mechanism } from './pkcs11/mechanisms.js'
+export type {
+  AesCcmMechanism,
+  AesGcmMechanism,
+  AesKeyWrapMechanism,
+  CbcDataMechanism,
+  ConcatenateKeyMechanism,
+  CounterMechanism,
+  DhDeriveMechanism,
+  EcdhMechanism,
+  ExtractKeyMechanism,
+  IvMechanism,
+  MacLengthMechanism,
+  Mechanism,
+  MechanismByName,
+  ParameterMechanism,
+  PlainMechanism,
+  PlainMechanismName,
+  RsaOaepMechanism,
+  RsaPssDigestMechanism,
+  RsaPssMechanism,
+  StringDataMechanism,
+  VendorMechanism,
+} from './pkcs11/mechanisms.js'
 export type { AttributeName, AttributeValues, Template } from './pkcs11/templates.js'
 export type {
   MechanismInspection,

@@ -1,3 +1,5 @@
+import { performance } from 'node:perf_hooks'
+
 /** A timer that can be taken back. */
 export interface Timer {
   /** Keeps the callback from running; does nothing when it has run. */

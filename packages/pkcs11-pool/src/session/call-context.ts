@@ -1,5 +1,6 @@
 import { Pkcs11PoolError } from '../errors.js'
 import type { Engine, EngineSession } from '../pkcs11/engine.js'
+import { type Mechanism, mechanismName } from '../pkcs11/mechanisms.js'
 
 /** What one call may say of itself. */
 export interface OperationOptions {
@@ -17,6 +18,23 @@ export interface CallContext {
   readonly signal?: AbortSignal | undefined
   /** what the call is about, for messages */
   readonly about?: (() => string) | undefined
+}
+
+/** The same call, its errors naming the mechanism too. */
+export function withMechanism(context: CallContext, mechanism: Mechanism): CallContext {
+  const { engine, session, timeoutMs, signal, about } = context
+  return {
+    engine,
+    session,
+    timeoutMs,
+    signal,
+    about: () => (about === undefined ? nameOf(mechanism) : `${nameOf(mechanism)} with ${about()}`),
+  }
+}
+
+function nameOf(mechanism: Mechanism): string {
+  const name = typeof mechanism === 'string' ? mechanism : mechanism.mechanism
+  return typeof name === 'number' ? mechanismName(name) : name
 }
 
 /** @throws INVALID_ARGUMENT */

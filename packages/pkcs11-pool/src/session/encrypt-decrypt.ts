@@ -4,7 +4,7 @@ import type { Mechanism } from '../pkcs11/mechanisms.js'
 import { packMechanism } from '../pkcs11/mechanisms.js'
 import { Operation } from '../pkcs11/protocol.js'
 import { type ObjectHandle, toBytes } from './arguments.js'
-import type { CallContext } from './call-context.js'
+import { type CallContext, withMechanism } from './call-context.js'
 
 /** AES-GCM's answer: what `open` needs to give the plaintext back. */
 export interface Sealed {
@@ -53,7 +53,14 @@ function transform(
   data: Uint8Array,
 ): Promise<Buffer> {
   const packed = packMechanism(mechanism)
-  return context.engine.run(operation, context.session, context, packed, key, toBytes(data, 'data')) as Promise<Buffer>
+  return context.engine.run(
+    operation,
+    context.session,
+    withMechanism(context, mechanism),
+    packed,
+    key,
+    toBytes(data, 'data'),
+  ) as Promise<Buffer>
 }
 
 /** AES-GCM with a fresh random IV of 12 bytes and a tag of 16. */

@@ -3,7 +3,7 @@ import { packMechanism } from '../pkcs11/mechanisms.js'
 import { Operation } from '../pkcs11/protocol.js'
 import type { Template } from '../pkcs11/templates.js'
 import { type ObjectHandle, toBytes } from './arguments.js'
-import type { CallContext } from './call-context.js'
+import { type CallContext, withMechanism } from './call-context.js'
 import { withTemplate } from './objects.js'
 
 /** The handles of a key pair. */
@@ -16,7 +16,7 @@ export interface KeyPairHandles {
 export function generateKey(context: CallContext, mechanism: Mechanism, template: Template): Promise<ObjectHandle> {
   const packed = packMechanism(mechanism)
   return withTemplate(template, (attributes) =>
-    context.engine.run(Operation.GENERATE_KEY, context.session, context, packed, attributes),
+    context.engine.run(Operation.GENERATE_KEY, context.session, withMechanism(context, mechanism), packed, attributes),
   ) as Promise<ObjectHandle>
 }
 
@@ -33,7 +33,7 @@ export async function generateKeyPair(
       context.engine.run(
         Operation.GENERATE_KEY_PAIR,
         context.session,
-        context,
+        withMechanism(context, mechanism),
         packed,
         publicAttributes,
         privateAttributes,
@@ -52,7 +52,14 @@ export function wrapKey(
   key: ObjectHandle,
 ): Promise<Buffer> {
   const packed = packMechanism(mechanism)
-  return context.engine.run(Operation.WRAP_KEY, context.session, context, packed, wrappingKey, key) as Promise<Buffer>
+  return context.engine.run(
+    Operation.WRAP_KEY,
+    context.session,
+    withMechanism(context, mechanism),
+    packed,
+    wrappingKey,
+    key,
+  ) as Promise<Buffer>
 }
 
 /** C_UnwrapKey. */
@@ -66,7 +73,15 @@ export function unwrapKey(
   const packed = packMechanism(mechanism)
   const bytes = toBytes(wrapped, 'wrapped')
   return withTemplate(template, (attributes) =>
-    context.engine.run(Operation.UNWRAP_KEY, context.session, context, packed, unwrappingKey, bytes, attributes),
+    context.engine.run(
+      Operation.UNWRAP_KEY,
+      context.session,
+      withMechanism(context, mechanism),
+      packed,
+      unwrappingKey,
+      bytes,
+      attributes,
+    ),
   ) as Promise<ObjectHandle>
 }
 
@@ -79,6 +94,13 @@ export function deriveKey(
 ): Promise<ObjectHandle> {
   const packed = packMechanism(mechanism)
   return withTemplate(template, (attributes) =>
-    context.engine.run(Operation.DERIVE_KEY, context.session, context, packed, baseKey, attributes),
+    context.engine.run(
+      Operation.DERIVE_KEY,
+      context.session,
+      withMechanism(context, mechanism),
+      packed,
+      baseKey,
+      attributes,
+    ),
   ) as Promise<ObjectHandle>
 }

@@ -1,19 +1,8 @@
 import { Pkcs11PoolError } from '../errors.js'
 import type { Engine, EngineSession } from '../pkcs11/engine.js'
+import { hasFlag, TOKEN_FLAGS, USER_TYPES } from '../pkcs11/flags.js'
 import { type NativePin, type NativeTokenInfo, Operation } from '../pkcs11/protocol.js'
-import { describeRv } from '../pkcs11/return-values.js'
-
-/** The user type of a login with the user's PIN (PKCS#11 2.40 section 3.2, CK_USER_TYPE). */
-const CKU_USER = 1
-
-/** Token flags that a login must look at first (PKCS#11 2.40 section 3.2, CK_TOKEN_INFO). */
-const CKF_PROTECTED_AUTHENTICATION_PATH = 0x100
-const CKF_USER_PIN_INITIALIZED = 0x8
-const CKF_USER_PIN_FINAL_TRY = 0x20000
-const CKF_USER_PIN_LOCKED = 0x40000
-
-const CKR_USER_ALREADY_LOGGED_IN = 0x100
-const CKR_OK = 0
+import { describeRv, RETURN_VALUES } from '../pkcs11/return-values.js'
 
 /** What a login needs of its token. */
 export interface LoginTarget {
@@ -130,9 +119,15 @@ export class Login {
     const token = (await engine.run(Operation.TOKEN_INFO, undefined, { timeoutMs }, slot)) as NativeTokenInfo
     this.#check(token)
     // A token with a PIN pad of its own asks there; it takes no PIN from here.
-    const pin = (token.flags & CKF_PROTECTED_AUTHENTICATION_PATH) !== 0 ? null : this.#pin
+    const pin = hasFlag(token.flags, TOKEN_FLAGS.CKF_PROTECTED_AUTHENTICATION_PATH) ? null : this.#pin
     try {
-      await engine.run(Operation.LOGIN, session, { timeoutMs, onLate: (rv) => this.#answeredLate(rv) }, CKU_USER, pin)
+      await engine.run(
+        Operation.LOGIN,
+        session,
+        { timeoutMs, onLate: (rv) => this.#answeredLate(rv) },
+        USER_TYPES.CKU_USER,
+        pin,
+      )
     } catch (error) {
       this.#judge(error, session)
     }
@@ -141,18 +136,18 @@ export class Login {
 
   /** Latches where the token says that a wrong PIN would be one too many. These flags may always read as unset. */
   #check(token: NativeTokenInfo): void {
-    if ((token.flags & CKF_USER_PIN_INITIALIZED) === 0) {
+    if (!hasFlag(token.flags, TOKEN_FLAGS.CKF_USER_PIN_INITIALIZED)) {
       throw new Pkcs11PoolError(
         'TOKEN_NOT_INITIALIZED',
         `the user PIN of token "${token.label}" is not set; initialise it before using the token`,
       )
     }
-    if ((token.flags & CKF_USER_PIN_LOCKED) !== 0) {
+    if (hasFlag(token.flags, TOKEN_FLAGS.CKF_USER_PIN_LOCKED)) {
       throw this.#latch(
         `the user PIN of token "${token.label}" is locked; unlock it and make a new client. the PIN was not sent`,
       )
     }
-    if ((token.flags & CKF_USER_PIN_FINAL_TRY) !== 0 && !this.#accepted) {
+    if (hasFlag(token.flags, TOKEN_FLAGS.CKF_USER_PIN_FINAL_TRY) && !this.#accepted) {
       throw this.#latch(
         `token "${token.label}" has one try left before its PIN locks, and this PIN has not been accepted yet; log in once by ` +
           'hand with the right PIN, and make a new client. the PIN was not sent',
@@ -162,7 +157,7 @@ export class Login {
 
   #judge(error: unknown, session: EngineSession): void {
     if (!(error instanceof Pkcs11PoolError)) throw error
-    if ('rv' in error && error.rv === CKR_USER_ALREADY_LOGGED_IN) return
+    if ('rv' in error && error.rv === RETURN_VALUES.CKR_USER_ALREADY_LOGGED_IN.rv) return
     if (error.category === 'credentials') this.#rejection = error
     // The call hangs: it may still be answered with a rejection, and a second try beside it would be a second failed login.
     if (session.lost) this.#unanswered += 1
@@ -180,7 +175,7 @@ export class Login {
     const { name, category, meaning } = describeRv(rv)
     if (category === 'credentials')
       this.#latch(`C_Login returned late with ${name}: ${meaning}; the PIN is not sent again`)
-    if (rv === CKR_OK || rv === CKR_USER_ALREADY_LOGGED_IN) this.#accepted = true
+    if (rv === RETURN_VALUES.CKR_OK.rv || rv === RETURN_VALUES.CKR_USER_ALREADY_LOGGED_IN.rv) this.#accepted = true
   }
 
   #latch(message: string): Pkcs11PoolError {

@@ -4,7 +4,7 @@ import { packMechanism } from '../pkcs11/mechanisms.js'
 import { Operation } from '../pkcs11/protocol.js'
 import { RETURN_VALUES } from '../pkcs11/return-values.js'
 import { type ObjectHandle, toBytes } from './arguments.js'
-import type { CallContext } from './call-context.js'
+import { type CallContext, withMechanism } from './call-context.js'
 
 /** C_SignInit and C_Sign in one hop (PKCS#11 2.40 section 5.11). */
 export function sign(context: CallContext, key: ObjectHandle, mechanism: Mechanism, data: Uint8Array): Promise<Buffer> {
@@ -12,7 +12,7 @@ export function sign(context: CallContext, key: ObjectHandle, mechanism: Mechani
   return context.engine.run(
     Operation.SIGN,
     context.session,
-    context,
+    withMechanism(context, mechanism),
     packed,
     key,
     toBytes(data, 'data'),
@@ -33,7 +33,7 @@ export async function verify(
     await context.engine.run(
       Operation.VERIFY,
       context.session,
-      context,
+      withMechanism(context, mechanism),
       packed,
       key,
       bytes,
@@ -57,7 +57,7 @@ export function digest(context: CallContext, mechanism: Mechanism, data: Uint8Ar
   return context.engine.run(
     Operation.DIGEST,
     context.session,
-    context,
+    withMechanism(context, mechanism),
     packed,
     toBytes(data, 'data'),
   ) as Promise<Buffer>

@@ -1,6 +1,7 @@
 import { Pkcs11PoolError } from '../errors.js'
 import { binding } from '../pkcs11/binding.js'
 import { Engine, EngineSession } from '../pkcs11/engine.js'
+import { SESSION_FLAGS } from '../pkcs11/flags.js'
 import { type NativeModuleInfo, type NativePin, Operation } from '../pkcs11/protocol.js'
 import { selectSlot, type TokenSelector } from '../pkcs11/token-info.js'
 import { Login, type LoginTarget } from './login.js'
@@ -25,9 +26,6 @@ export interface TokenOptions {
   onLogin: (generation: number) => void
 }
 
-const CKF_RW_SESSION = 0x2
-const CKF_SERIAL_SESSION = 0x4
-
 /**
  * One token of one module, with the engine that talks to it and the login of this process. Everything that is opened through it ends
  * with `close`.
@@ -45,7 +43,7 @@ export class Token implements LoginTarget {
     options: TokenOptions,
   ) {
     this.#pin = pin
-    this.#flags = CKF_SERIAL_SESSION | (options.readOnly ? 0 : CKF_RW_SESSION)
+    this.#flags = SESSION_FLAGS.CKF_SERIAL_SESSION | (options.readOnly ? 0 : SESSION_FLAGS.CKF_RW_SESSION)
     this.login = new Login(this, pin, options.onLogin)
   }
 
