@@ -19,7 +19,12 @@ std::shared_ptr<Channel> Channel::open(Napi::Env env, Napi::Function onCompletio
         // Without an environment or a function the loop is being torn down.
         if (env == nullptr || function == nullptr) return;
         std::shared_ptr<Channel> channel = *static_cast<std::shared_ptr<Channel>*>(context);
-        channel->deliver(env, Napi::Function(env, function));
+        // No C++ exception may leave this callback. One is thrown where JavaScript is being terminated, or by the callback itself.
+        try {
+          channel->deliver(env, Napi::Function(env, function));
+        } catch (const Napi::Error& error) {
+          napi_fatal_exception(env, error.Value());
+        }
       },
       &channel->function_);
   if (status != napi_ok) {
