@@ -20,11 +20,15 @@ class Concurrency {
   void observeLength(Nanoseconds wall) {
     const double sample = wall > kShort ? 1.0 : 0.0;
     long_ = known_ ? long_ + (sample - long_) / 16 : sample;
+    length_ = known_ ? length_ + (wall - length_) / 16 : wall;
     known_ = true;
   }
 
   // `waited`: the thread gave up its processor inside the call for most of its length.
   void observeWaiting(bool waited) { waiting_ += ((waited ? 1.0 : 0.0) - waiting_) / 8; }
+
+  // How long a call may take before it counts as stuck and others are not left waiting behind it: much longer than calls are.
+  Nanoseconds stuckAfter() const { return std::clamp<Nanoseconds>(8 * length_, kSoonestStuck, kLatestStuck); }
 
   bool callsAreLong() const { return long_ > 0.3; }
 
@@ -35,7 +39,11 @@ class Concurrency {
   }
 
  private:
+  static constexpr Nanoseconds kSoonestStuck = std::chrono::microseconds(500);
+  static constexpr Nanoseconds kLatestStuck = std::chrono::milliseconds(20);
+
   double long_ = 0;
+  Nanoseconds length_{0};
   double waiting_ = 0.6;  // until known otherwise: a call that hangs must not hold up the next
   bool known_ = false;
   size_t processors_ = std::max(2U, std::thread::hardware_concurrency());

@@ -10,7 +10,6 @@ namespace pkcs11_pool {
 namespace {
 
 constexpr auto kTick = std::chrono::milliseconds(1);
-constexpr auto kStuck = std::chrono::microseconds(500);
 constexpr int kIdleTicks = 50;
 
 }  // namespace
@@ -117,9 +116,10 @@ void Executor::abandon(Worker& worker) {
 
 bool Executor::allWorkersAreStuck(Clock::time_point now) const {
   if (queue_.empty()) return false;
+  const auto stuckAfter = concurrency_.stuckAfter();
   for (const auto& worker : workers_) {
     if (worker->hung) continue;
-    if (worker->job == nullptr || now - worker->startedAt < kStuck) return false;
+    if (worker->job == nullptr || now - worker->startedAt < stuckAfter) return false;
   }
   return true;
 }

@@ -1,6 +1,6 @@
 import { ClientEmitter } from './client-events.js'
 import type { ResolvedClientOptions } from './client-options.js'
-import type { Deadline } from './deadline.js'
+import { Deadline } from './deadline.js'
 import { CryptokiError, Pkcs11PoolError } from './errors.js'
 import { HealthRecord } from './health.js'
 import { systemClock } from './internal/clock.js'
@@ -111,9 +111,10 @@ export class ClientCore implements LeaseHost {
 
   async #close(options: CloseOptions): Promise<{ abandoned: number }> {
     const { timeoutMs = DEFAULT_CLOSE_TIMEOUT_MS } = options
+    const deadline = new Deadline(timeoutMs)
     const { abandoned } = await this.pool.close({ timeoutMs })
     this.cache.clear()
-    const { hung } = await this.token.close(timeoutMs)
+    const { hung } = await this.token.close(deadline.within(timeoutMs))
     return { abandoned: Math.max(abandoned, hung) }
   }
 }

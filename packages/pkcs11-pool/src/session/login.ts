@@ -79,9 +79,8 @@ export class Login {
     return this.#inTurn(() => this.#send(session))
   }
 
-  /** Closes the anchor, after a login that is under way. */
+  /** Closes the anchor. The session of a login that is under way is closed with the engine. */
   async close(timeoutMs: number): Promise<void> {
-    await this.#underWay?.catch(() => undefined)
     const anchor = this.#anchor
     this.#anchor = undefined
     this.#loggedIn = false

@@ -1,4 +1,5 @@
 import { Pkcs11PoolError } from '../errors.js'
+import { systemClock } from '../internal/clock.js'
 import { binding } from '../pkcs11/binding.js'
 import { Engine, EngineSession } from '../pkcs11/engine.js'
 import { SESSION_FLAGS } from '../pkcs11/flags.js'
@@ -83,15 +84,19 @@ export class Token implements LoginTarget {
     await this.engine.run(Operation.CLOSE_SESSION, session, { timeoutMs })
   }
 
-  /** Closes the anchor, gives the module back and ends the threads. Says how many calls hang inside the module and are left behind. */
+  /**
+   * Closes the anchor, gives the module back and ends the threads, all within `timeoutMs`; what is not done by then, the engine does
+   * behind it. Says how many calls hang inside the module and are left there.
+   */
   async close(timeoutMs: number): Promise<{ hung: number }> {
+    const until = systemClock.now() + timeoutMs
     try {
       await this.login.close(timeoutMs)
     } catch {
       // A session that cannot be closed ends with C_Finalize, or with the process.
     }
     const { hung } = this.engine.stats()
-    await unload(this.engine, timeoutMs)
+    await unload(this.engine, Math.max(0, until - systemClock.now()))
     this.#pin?.wipe()
     return { hung }
   }
