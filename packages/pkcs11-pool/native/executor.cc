@@ -8,8 +8,10 @@ namespace pkcs11_pool {
 
 void Executor::submit(JobPointer job) {
   Lock lock(mutex_);
+  const size_t before = completions_.size();
   enqueue(std::move(job));
-  announce(lock);
+  // A job that was answered here has no worker to announce it. Others' completions wait for company as before.
+  if (completions_.size() > before) announce(lock);
 }
 
 void Executor::enqueue(JobPointer job) {

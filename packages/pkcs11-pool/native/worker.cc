@@ -14,9 +14,10 @@ namespace pkcs11_pool {
 namespace {
 
 constexpr auto kIdleTimeout = std::chrono::seconds(10);
-// Completions wait for company at most this long, and not behind a call that is itself about as long.
-constexpr auto kCompany = std::chrono::microseconds(200);
-constexpr auto kLongCall = std::chrono::microseconds(100);
+// Completions wait for company, so that one wake-up of the loop serves many: until there are as many as jobs are still queued, which
+// leaves the loop time to bring new ones before the threads run dry; and at most this long, and not behind long calls.
+constexpr auto kCompany = std::chrono::microseconds(500);
+constexpr auto kLongCall = std::chrono::microseconds(200);
 constexpr unsigned kSampleEvery = 4;
 
 // Did the calling thread give up its processor for most of the time since this was made?
@@ -222,8 +223,8 @@ void Executor::finish(Lock& lock, Worker& worker, JobPointer job) {
   }
   const Clock::time_point now = Clock::now();
   complete(std::move(job), job->outcome);
-  const bool alone = queue_.empty() || now - worker.startedAt > kLongCall;
-  if (alone || now - firstCompletionAt_ > kCompany) announce(lock);
+  const bool enough = completions_.size() >= queue_.size() || now - worker.startedAt > kLongCall;
+  if (enough || now - firstCompletionAt_ > kCompany) announce(lock);
   else needTicks();  // should the next call hang, the watcher announces these
 }
 
