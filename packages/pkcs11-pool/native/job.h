@@ -95,6 +95,7 @@ struct JobDetails {
   Template second;
   std::vector<CK_ATTRIBUTE_TYPE> types;
   bool wantsAttributes = false;
+  bool wantsMechanisms = false;
   std::vector<Step> steps;
 
   std::vector<CK_OBJECT_HANDLE> handles;

@@ -94,13 +94,14 @@ void find(const CallSite& site, Job& job) {
   details.handles.resize(kept);
 }
 
-CK_RV inspectSlot(const CK_FUNCTION_LIST* functions, Fn& fn, SlotReport& slot) {
+CK_RV inspectSlot(const CK_FUNCTION_LIST* functions, Fn& fn, bool withMechanisms, SlotReport& slot) {
   CK_RV rv = PKCS11_POOL_CALL(fn, functions, C_GetSlotInfo, slot.id, &slot.info);
   if (rv != CKR_OK || (slot.info.flags & CKF_TOKEN_PRESENT) == 0) return rv;
   CK_TOKEN_INFO token = {};
   // A token that cannot be asked is shown as absent rather than hiding all the others.
   if (PKCS11_POOL_CALL(fn, functions, C_GetTokenInfo, slot.id, &token) != CKR_OK) return CKR_OK;
   slot.token = token;
+  if (!withMechanisms) return CKR_OK;
   CK_ULONG count = 0;
   if (PKCS11_POOL_CALL(fn, functions, C_GetMechanismList, slot.id, nullptr, &count) != CKR_OK) return CKR_OK;
   std::vector<CK_MECHANISM_TYPE> types(count);
@@ -135,7 +136,7 @@ void inspect(const Module& module, Job& job) {
   for (CK_SLOT_ID id : slots) {
     SlotReport slot;
     slot.id = id;
-    job.rv = inspectSlot(functions, job.fn, slot);
+    job.rv = inspectSlot(functions, job.fn, job.details->wantsMechanisms, slot);
     if (job.rv != CKR_OK) return;
     report.slots.push_back(std::move(slot));
   }

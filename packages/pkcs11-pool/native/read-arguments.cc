@@ -257,6 +257,9 @@ void readArguments(Napi::Env env, const Napi::Value* arguments, size_t count, Jo
       if (!argument(0).IsString()) refuse(env, "path is no string");
       job.more().path = argument(0).As<Napi::String>().Utf8Value();
       break;
+    case Operation::inspect:
+      job.more().wantsMechanisms = argument(0).IsUndefined() || toULong(argument(0), "mechanisms") != 0;
+      break;
     case Operation::openSession:
       job.more().number = toULong(argument(0), "slot");
       job.more().flags = toULong(argument(1), "flags");

@@ -5,7 +5,7 @@
  * | operation | arguments | value |
  * |---|---|---|
  * | LOAD | path | `[cryptoki major, minor]` |
- * | INSPECT | - | see `NativeModuleInfo` |
+ * | INSPECT | 0 to leave the mechanisms out | see `NativeModuleInfo` |
  * | OPEN_SESSION | slot, flags | the engine's number for the session |
  * | CLOSE_SESSION, LOGOUT | - | undefined |
  * | LOGIN | user type, pin or null | undefined |

@@ -61,7 +61,7 @@ export class Token implements LoginTarget {
     try {
       if (pin !== undefined) await engine.run(Operation.LOAD_PIN, undefined, { timeoutMs }, pin)
       await engine.run(Operation.LOAD, undefined, { timeoutMs, about: () => options.module }, options.module)
-      const info = (await engine.run(Operation.INSPECT, undefined, { timeoutMs })) as NativeModuleInfo
+      const info = (await engine.run(Operation.INSPECT, undefined, { timeoutMs }, 0)) as NativeModuleInfo
       const slot = selectSlot(info, options.token)
       return new Token(engine, slot.slotID, timeoutMs, pin, options)
     } catch (error) {
