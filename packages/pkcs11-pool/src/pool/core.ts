@@ -110,7 +110,12 @@ export class PoolCore<T> {
   }
 
   get hasRoom(): boolean {
-    return this.size + this.held < this.effectiveMaxSize && this.state === 'open'
+    return this.state === 'open' && this.size + this.held < this.effectiveMaxSize
+  }
+
+  /** Waiters that nothing under way will serve. */
+  get unserved(): number {
+    return this.waiters.length - this.validations.pending - this.creations.running
   }
 
   /** The entry used last, when it needs no validation and nobody waits. `below` is the function whose caller acquires. */
@@ -151,16 +156,14 @@ export class PoolCore<T> {
     const mine = entry as PoolEntry<T>
     if (mine.list !== this.inUse || mine.validating) throw released(reason === undefined ? 'released' : 'destroyed')
     const now = this.timeOfReturn(reason)
-    mine.idleSince = now
-    mine.goodAt = now
-    this.counters.released += 1
-    const unfit = reason ?? this.unfit(mine, now)
-    if (unfit !== undefined) this.retire(mine, unfit)
-    else if (!this.isFresh(mine, now) || !this.handOver(mine, now)) this.putIdle(mine)
     if (this.emitter.listeners.released !== undefined) {
       this.emitter.emit('released', { resource: mine.resource, heldMs: now - mine.acquiredAt })
     }
-    if (this.options.idleTimeoutMs === 0) this.trimIdle(now, Number.NEGATIVE_INFINITY)
+    this.counters.released += 1
+    mine.goodAt = now
+    const unfit = reason ?? this.unfit(mine, now)
+    if (unfit !== undefined) this.retire(mine, unfit)
+    else if (!this.isFresh(mine, now) || !this.handOver(mine, now)) this.putIdle(mine, now)
     this.schedule()
   }
 
@@ -209,7 +212,8 @@ export class PoolCore<T> {
     return true
   }
 
-  putIdle(entry: PoolEntry<T>): void {
+  putIdle(entry: PoolEntry<T>, now: number): void {
+    entry.idleSince = now
     this.inUse.remove(entry)
     this.idle.addFirst(entry)
   }
@@ -247,9 +251,13 @@ export class PoolCore<T> {
       if (this.outstanding === 0) this.finishClose?.()
       return
     }
-    this.shrink()
-    if (this.waiters.length > 0) this.serve()
-    this.create()
+    // The usual case under contention, seen at once: nothing is idle and no place is free.
+    if (this.idle.length > 0 || this.hasRoom) {
+      this.shrink()
+      this.serve()
+      if (this.options.idleTimeoutMs === 0) this.trimIdle(this.now(), Number.NEGATIVE_INFINITY)
+      this.create()
+    }
     this.waiters.dismissImpatient(this.validations.pending)
   }
 
@@ -279,28 +287,41 @@ export class PoolCore<T> {
 
   /** One creation for each waiter that nothing under way will serve, then what is missing to `minSize`. */
   create(): void {
-    while (this.waiters.length > this.validations.pending + this.creations.running && this.hasRoom) {
-      this.creations.start()
-    }
+    while (this.unserved > 0 && this.hasRoom) this.creations.start()
     while (this.size + this.creations.running < this.minSize && !this.backoff.held && this.hasRoom) {
       this.creations.start()
     }
   }
 
-  /** A new entry is as good as can be: it needs no validation, and serves once however short its lifetime. */
   delivered(resource: T, tookMs: number, unwanted: DestroyReason | undefined): void {
-    this.counters.created += 1
-    if (unwanted === undefined && this.size < this.effectiveMaxSize) {
-      const now = this.now()
-      const entry = new PoolEntry(resource, this.generation, now, this.lifetime())
+    const reason = unwanted ?? (this.size < this.effectiveMaxSize ? undefined : 'resize')
+    if (reason === undefined) {
       this.backoff.clear()
-      this.inUse.addLast(entry)
-      if (!this.handOver(entry, now)) this.putIdle(entry)
+      this.settle(resource, tookMs)
     } else {
-      this.bury(resource, unwanted ?? 'resize')
+      this.announce(resource, tookMs)
+      this.counters.created += 1
+      this.bury(resource, reason)
     }
-    if (this.emitter.listeners.created !== undefined) this.emitter.emit('created', { resource, tookMs })
     this.schedule()
+  }
+
+  /** A new entry goes to the oldest waiter as it is: it needs no validation, and serves once however short its lifetime. */
+  settle(resource: T, tookMs: number): void {
+    const now = this.now()
+    const entry = new PoolEntry(resource, this.generation, now, this.lifetime())
+    this.idle.addFirst(entry)
+    this.counters.created += 1
+    this.announce(resource, tookMs)
+    // A listener may have taken or ended it.
+    if (entry.list !== this.idle || this.waiters.length === 0) return
+    this.idle.remove(entry)
+    this.inUse.addLast(entry)
+    this.handOver(entry, now)
+  }
+
+  announce(resource: T, tookMs: number): void {
+    if (this.emitter.listeners.created !== undefined) this.emitter.emit('created', { resource, tookMs })
   }
 
   lifetime(): number {
@@ -315,18 +336,14 @@ export class PoolCore<T> {
     if (hopeless) {
       // Whatever is tried for them fails alike, and trying could lock the account.
       for (const waiter of this.waiters.takeAll()) waiter.reject(createFailure(cause))
-    } else if (this.waiters.length > this.validations.pending + this.creations.running && !this.waitsForRelease) {
+    } else if (this.unserved > 0 && this.size < this.effectiveMaxSize) {
+      // Otherwise the limit was lowered to what there is: they wait for a release now, not for a creation.
       this.waiters.takeFirst()?.reject(error)
     }
     if (this.emitter.listeners.createFailed !== undefined) {
       this.emitter.emit('createFailed', { error, attempt: this.backoff.failures })
     }
     this.schedule()
-  }
-
-  /** No place for one more, but entries that will come back: the limit was lowered while the creation was under way. */
-  get waitsForRelease(): boolean {
-    return this.inUse.length > 0 && this.size + this.held >= this.effectiveMaxSize
   }
 
   destroyFailed(error: unknown, reason: DestroyReason): void {
@@ -341,7 +358,7 @@ export class PoolCore<T> {
       entry.goodAt = now
       const unfit = this.unfit(entry, now)
       if (unfit !== undefined) this.retire(entry, unfit)
-      else if (!this.handOver(entry, now)) this.putIdle(entry)
+      else if (!this.handOver(entry, now)) this.putIdle(entry, now)
     } else {
       this.counters.validateFailures += 1
       this.retire(entry, 'invalid', error)

@@ -9,7 +9,7 @@ export interface PoolEvents<T> {
   /** A resource left the pool and was given to the factory's `destroy`. `error` says what was wrong with an `invalid` one. */
   destroyed: { resource: T; reason: DestroyReason; error?: unknown }
   acquired: { resource: T; waitedMs: number; owner: string | undefined }
-  /** A lease ended, by release or by destroy. */
+  /** A lease ends, by release or by destroy: it is about to go back or to be destroyed. */
   released: { resource: T; heldMs: number }
   /** An `acquire` was given up after its timeout. */
   timeout: { waitedMs: number; owner: string | undefined }

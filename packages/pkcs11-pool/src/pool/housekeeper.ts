@@ -1,10 +1,14 @@
 import type { Clock, Timer } from '../internal/clock.js'
 import type { ResolvedPoolOptions } from './options.js'
 
-/** How often to look: twice in the shortest duration that is to be noticed, within 100 ms and 30 s. */
+/**
+ * How often to look: twice in the shortest duration that is to be noticed, and often enough for what `maxLifetimeMs` is shortened
+ * by at least (a fortieth) to cover the delay; within 100 ms and 30 s.
+ */
 export function housekeepingInterval(options: ResolvedPoolOptions): number {
-  const shortest = Math.min(options.idleTimeoutMs, options.maxLifetimeMs, options.leakThresholdMs)
-  return Math.min(30_000, Math.max(100, Math.floor(shortest / 2)))
+  const { idleTimeoutMs, maxLifetimeMs, leakThresholdMs } = options
+  const wanted = Math.min(idleTimeoutMs / 2, leakThresholdMs / 2, maxLifetimeMs / 40)
+  return Math.min(30_000, Math.max(100, Math.floor(wanted)))
 }
 
 /**
