@@ -12,7 +12,7 @@ export function hasOpenSessions(token: { module: string; slot: number }): boolea
   const slot = Buffer.alloc(8)
   slot.writeBigUInt64LE(BigInt(token.slot))
   try {
-    pkcs11.C_InitToken(slot, randomBytes(16).toString('hex'), 'never')
+    pkcs11.C_InitToken(slot, randomBytes(16).toString('hex'), 'never'.padEnd(32))
   } catch (error) {
     if (!(error instanceof pkcs11js.Pkcs11Error)) throw error
     if (error.code === pkcs11js.CKR_SESSION_EXISTS) return true

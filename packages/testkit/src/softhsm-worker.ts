@@ -41,7 +41,8 @@ function serve({ create, serial, pin, keys }: TokenRequest): CreatedToken {
 
 function createToken({ label, pin, soPin }: { label: string; pin: string | null; soPin: string }): CreatedToken {
   const { slot } = findToken(null)
-  pkcs11.C_InitToken(handle(slot), soPin, label)
+  // CK_UTF8CHAR label[32], padded: the module reads all of it
+  pkcs11.C_InitToken(handle(slot), soPin, label + ' '.repeat(32 - Buffer.byteLength(label)))
   if (pin !== null) {
     const session = openSession(slot)
     pkcs11.C_Login(session, pkcs11js.CKU_SO, soPin)
