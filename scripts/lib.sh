@@ -14,10 +14,12 @@ trap cleanup EXIT
 
 say() { printf '[%4d s] %s\n' $((SECONDS - started)) "$*"; }
 
+# fail STATUS MESSAGE: gives up; a script may define `last_words` for what it always prints at the end
 fail() {
   local status=$1
   shift
   printf '\n%s\n' "$*" >&2
+  if declare -F last_words >/dev/null; then last_words; fi
   exit "$status"
 }
 
