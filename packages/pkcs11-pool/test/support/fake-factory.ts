@@ -1,0 +1,104 @@
+import type { DestroyReason, PoolFactory } from '../../src/pool/index.js'
+import type { FakeClock } from './fake-clock.js'
+
+/** How a call to the factory ends; `manual`: when the test says so. */
+export type Ending = 'ok' | 'error' | 'throw' | 'never' | 'manual' | { afterMs: number; ending: 'ok' | 'error' }
+
+export interface FakeResource {
+  readonly id: number
+  readonly born: number
+  endedBy: DestroyReason | undefined
+  /** until its destroy has ended */
+  alive: boolean
+}
+
+/** A call that the test ends itself. */
+export interface ManualCall {
+  readonly signal?: AbortSignal
+  readonly resource?: FakeResource
+  succeed(): void
+  fail(error?: Error): void
+}
+
+/** A factory whose every step a test decides, and that watches that no resource is destroyed twice. */
+export class FakeFactory implements PoolFactory<FakeResource> {
+  create: (signal: AbortSignal) => Promise<FakeResource>
+  validate?: (resource: FakeResource) => boolean | Promise<boolean>
+  destroy: (resource: FakeResource, reason: DestroyReason) => void | Promise<void>
+
+  onCreate: () => Ending = () => 'ok'
+  onValidate: (resource: FakeResource) => Ending | boolean = () => true
+  /** `ok` is at once, without a promise */
+  onDestroy: () => Ending = () => 'ok'
+
+  readonly resources: FakeResource[] = []
+  readonly signals: AbortSignal[] = []
+  readonly creates: ManualCall[] = []
+  readonly validates: ManualCall[] = []
+  readonly destroys: ManualCall[] = []
+  error = new Error('the other side is down')
+  validations = 0
+  /** called before each creation starts */
+  beforeCreate: () => void = () => {}
+
+  constructor(clock: FakeClock, { validates = true } = {}) {
+    this.create = (signal) => {
+      this.beforeCreate()
+      this.signals.push(signal)
+      const make = () => {
+        const resource = { id: this.resources.length + 1, born: clock.now(), endedBy: undefined, alive: true }
+        this.resources.push(resource)
+        return resource
+      }
+      return this.#run(clock, this.onCreate(), this.creates, { signal }, make)
+    }
+    if (validates) {
+      this.validate = (resource) => {
+        this.validations += 1
+        const ending = this.onValidate(resource)
+        if (typeof ending === 'boolean') return ending
+        return this.#run(clock, ending, this.validates, { resource }, () => true)
+      }
+    }
+    this.destroy = (resource, reason) => {
+      if (resource.endedBy !== undefined) throw new Error(`resource ${resource.id} is destroyed a second time`)
+      resource.endedBy = reason
+      const end = () => {
+        resource.alive = false
+      }
+      const ending = this.onDestroy()
+      if (ending === 'ok') return end()
+      return this.#run(clock, ending, this.destroys, { resource }, end)
+    }
+  }
+
+  /** Resources that exist: created, and their destroy not over. */
+  get live(): FakeResource[] {
+    return this.resources.filter((resource) => resource.alive)
+  }
+
+  /** Why each resource ended, in the order of their creation. */
+  get endings(): (DestroyReason | undefined)[] {
+    return this.resources.map((resource) => resource.endedBy)
+  }
+
+  #run<R>(
+    clock: FakeClock,
+    ending: Ending,
+    manual: ManualCall[],
+    about: Pick<ManualCall, 'signal' | 'resource'>,
+    succeed: () => R,
+  ): Promise<R> {
+    if (ending === 'throw') throw this.error
+    return new Promise((resolve, reject) => {
+      if (ending === 'ok') resolve(succeed())
+      else if (ending === 'error') reject(this.error)
+      else if (ending === 'manual') {
+        manual.push({ ...about, succeed: () => resolve(succeed()), fail: (error = this.error) => reject(error) })
+      } else if (ending !== 'never') {
+        const { afterMs } = ending
+        clock.setTimeout(() => (ending.ending === 'ok' ? resolve(succeed()) : reject(this.error)), afterMs)
+      }
+    })
+  }
+}
