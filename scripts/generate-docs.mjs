@@ -1,5 +1,5 @@
 // Writes docs/errors.md from the tables the library itself uses; with --check only says whether it is in step with them.
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { ERROR_HELP } from '../packages/pkcs11-pool/dist/errors.js'
 import { RETURN_VALUES } from '../packages/pkcs11-pool/dist/pkcs11/return-values.js'
 
@@ -71,7 +71,7 @@ const wanted = errorsPage()
 if (!process.argv.includes('--check')) {
   writeFileSync(file, wanted)
   console.log('docs/errors.md written')
-} else if (readFileSync(file, { encoding: 'utf8', flag: 'a+' }) !== wanted) {
+} else if (!existsSync(file) || readFileSync(file, 'utf8') !== wanted) {
   console.error("docs/errors.md differs from the library's tables: run 'npm run docs' and commit the result")
   process.exitCode = 1
 }
