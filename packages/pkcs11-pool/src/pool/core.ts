@@ -10,7 +10,7 @@ import { FillBackoff } from './fill-backoff.js'
 import { Housekeeper, housekeepingInterval } from './housekeeper.js'
 import { released } from './lease.js'
 import type { AcquireOptions, ResolvedPoolOptions } from './options.js'
-import { Counters, type PoolStats } from './stats.js'
+import { type PoolStats, startCounting } from './stats.js'
 import { Validations } from './validations.js'
 import { Waiter, WaitList } from './wait-list.js'
 
@@ -31,7 +31,7 @@ export class PoolCore<T> {
   readonly options: ResolvedPoolOptions
   readonly clock: Clock
   readonly random: () => number
-  readonly counters = new Counters()
+  readonly counters = startCounting()
   readonly idle = new LinkedList<PoolEntry<T>>()
   readonly inUse = new LinkedList<PoolEntry<T>>()
   readonly waiters: WaitList<T>

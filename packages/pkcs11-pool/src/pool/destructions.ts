@@ -51,7 +51,7 @@ export class Destructions<T> {
     this.#pending -= 1
   }
 
-  #watch(outcome: PromiseLike<void>, reason: DestroyReason): void {
+  #watch(outcome: PromiseLike<unknown>, reason: DestroyReason): void {
     let holdsPlace = true
     const timer = this.#clock.setTimeout(() => {
       holdsPlace = false

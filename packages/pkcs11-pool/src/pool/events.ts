@@ -80,7 +80,7 @@ export class PoolEmitter<T> {
   }
 
   #get<E extends PoolEventName>(event: E): readonly PoolListener<T, E>[] | undefined {
-    return this.#listeners[event] as readonly PoolListener<T, E>[] | undefined
+    return this.#listeners[event]
   }
 
   #set<E extends PoolEventName>(event: E, listeners: readonly PoolListener<T, E>[] | undefined): void {
@@ -100,9 +100,9 @@ export class PoolEmitter<T> {
   #check(event: string, listener: unknown): void {
     if (!Object.hasOwn(this.#listeners, event)) {
       const known = Object.keys(this.#listeners)
-      const meant = nearest(String(event), known)
+      const meant = nearest(event, known)
       const help = meant === undefined ? `expected one of ${known.join(', ')}` : `did you mean "${meant}"?`
-      throw new Pkcs11PoolError('INVALID_ARGUMENT', `unknown event "${String(event)}"; ${help}`)
+      throw new Pkcs11PoolError('INVALID_ARGUMENT', `unknown event "${event}"; ${help}`)
     }
     if (typeof listener !== 'function') {
       throw new Pkcs11PoolError('INVALID_ARGUMENT', `the listener is of type ${typeof listener}; expected a function`)

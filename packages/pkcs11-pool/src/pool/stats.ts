@@ -43,14 +43,29 @@ export interface PoolStats {
 }
 
 /** The part of {@link PoolStats} that only ever grows. */
-export class Counters {
-  created = 0
-  destroyed = 0
-  acquired = 0
-  released = 0
-  acquireTimeouts = 0
-  createFailures = 0
-  validateFailures = 0
-  destroyFailures = 0
-  leaked = 0
+export type Counters = Pick<
+  PoolStats,
+  | 'created'
+  | 'destroyed'
+  | 'acquired'
+  | 'released'
+  | 'acquireTimeouts'
+  | 'createFailures'
+  | 'validateFailures'
+  | 'destroyFailures'
+  | 'leaked'
+>
+
+export function startCounting(): Counters {
+  return {
+    created: 0,
+    destroyed: 0,
+    acquired: 0,
+    released: 0,
+    acquireTimeouts: 0,
+    createFailures: 0,
+    validateFailures: 0,
+    destroyFailures: 0,
+    leaked: 0,
+  }
 }

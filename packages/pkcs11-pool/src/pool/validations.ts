@@ -32,7 +32,8 @@ export class Validations<T> {
   start(entry: PoolEntry<T>): void {
     entry.validating = true
     this.#pending += 1
-    let verdict: boolean | PromiseLike<boolean> | undefined
+    // Whatever the types say: an async function that returns nothing did not say yes.
+    let verdict: unknown
     try {
       verdict = this.#factory.validate?.(entry.resource)
     } catch (error) {

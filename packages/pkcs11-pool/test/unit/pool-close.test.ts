@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { createPool, type PoolOptions } from '../../src/pool/index.js'
 import { FakeClock, settled } from '../support/fake-clock.js'
 import { FakeFactory } from '../support/fake-factory.js'
+import { rejection } from '../support/rejection.js'
 
 function setUp(options: PoolOptions = {}) {
   const clock = new FakeClock()
@@ -90,9 +91,9 @@ test('close tells a creation under way to stop, and destroys what it delivers al
   const { pool, factory } = setUp()
   factory.onCreate = () => 'manual'
   const waiting = pool.acquire()
-  const outcome = expect(waiting).rejects.toMatchObject({ code: 'POOL_CLOSED' })
+  const outcome = rejection(waiting)
   const closing = pool.close()
-  await outcome
+  expect(await outcome).toMatchObject({ code: 'POOL_CLOSED' })
   expect(factory.signals[0]?.reason).toMatchObject({ code: 'POOL_CLOSED' })
   factory.creates[0]?.succeed()
   expect(await closing).toEqual({ abandoned: 0 })
@@ -104,9 +105,9 @@ test('a resource that is being validated when the pool closes is destroyed', asy
   await clock.advance(500)
   factory.onValidate = () => 'manual'
   const waiting = pool.acquire()
-  const outcome = expect(waiting).rejects.toMatchObject({ code: 'POOL_CLOSED' })
+  const outcome = rejection(waiting)
   const closing = pool.close()
-  await outcome
+  expect(await outcome).toMatchObject({ code: 'POOL_CLOSED' })
   factory.validates[0]?.succeed()
   expect(await closing).toEqual({ abandoned: 0 })
   expect(factory.endings).toEqual(['closed'])

@@ -3,6 +3,7 @@ import { Pkcs11PoolError } from '../../src/errors.js'
 import { createPool, type PoolOptions } from '../../src/pool/index.js'
 import { FakeClock, settled } from '../support/fake-clock.js'
 import { FakeFactory } from '../support/fake-factory.js'
+import { rejection } from '../support/rejection.js'
 
 function setUp(options: PoolOptions = {}) {
   const clock = new FakeClock()
@@ -85,14 +86,14 @@ test('after a failure the next waiter gets a creation of its own', async () => {
 test('a creation that takes too long is told to stop, and its waiter that it took too long', async () => {
   const { pool, factory, clock } = setUp({ createTimeoutMs: 5_000 })
   const waiting = pool.acquire()
-  const outcome = expect(waiting).rejects.toMatchObject({
-    code: 'CREATE_TIMEOUT',
-    message: 'failed to create connection: it did not finish within createTimeoutMs 5000; check what it connects to',
-  })
+  const outcome = rejection(waiting)
   await clock.advance(4_999)
   expect(factory.signals[0]?.aborted).toBe(false)
   await clock.advance(1)
-  await outcome
+  expect(await outcome).toMatchObject({
+    code: 'CREATE_TIMEOUT',
+    message: 'failed to create connection: it did not finish within createTimeoutMs 5000; check what it connects to',
+  })
   expect(factory.signals[0]?.reason).toMatchObject({ code: 'CREATE_TIMEOUT' })
   expect(pool.stats()).toMatchObject({ creating: 0, orphaned: 1, createFailures: 1 })
 })

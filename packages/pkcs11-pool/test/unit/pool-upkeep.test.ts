@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { createPool, type PoolOptions } from '../../src/pool/index.js'
 import { FakeClock, settled } from '../support/fake-clock.js'
 import { FakeFactory } from '../support/fake-factory.js'
+import { rejection } from '../support/rejection.js'
 
 function setUp(options: PoolOptions = {}, random = () => 0) {
   const clock = new FakeClock()
@@ -168,9 +169,9 @@ test('a limit holds the pool below maxSize until resize lifts it', async () => {
   await Promise.all([pool.acquire(), pool.acquire()])
   pool.limitTo(2)
   const waiting = pool.acquire({ timeoutMs: 100 })
-  const outcome = expect(waiting).rejects.toThrow('maxSize 4, limited to 2, currentSize 2')
+  const outcome = rejection(waiting)
   await clock.advance(100)
-  await outcome
+  expect(await outcome).toMatchObject({ message: expect.stringContaining('maxSize 4, limited to 2, currentSize 2') })
   expect(pool.stats()).toMatchObject({ maxSize: 4, effectiveMaxSize: 2 })
   pool.resize({})
   expect((await pool.acquire()).resource.id).toBe(3)
