@@ -115,11 +115,12 @@ void Executor::abandon(Worker& worker) {
 }
 
 bool Executor::allWorkersAreStuck(Clock::time_point now) const {
-  if (queue_.empty()) return false;
+  // Those on their way to a job count as moving; those that sleep are what the stuck ones are to be helped by.
+  if (queue_.empty() || starting_ > 0) return false;
   const auto stuckAfter = concurrency_.stuckAfter();
   for (const auto& worker : workers_) {
-    if (worker->hung) continue;
-    if (worker->job == nullptr || now - worker->startedAt < stuckAfter) return false;
+    if (worker->hung || worker->job == nullptr) continue;
+    if (now - worker->startedAt < stuckAfter) return false;
   }
   return true;
 }
