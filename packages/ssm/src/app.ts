@@ -1,0 +1,128 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
+import type { Client } from 'pkcs11-pool'
+import { DEFAULTS, type SsmConfig } from './config/config.js'
+import { ClientHsm } from './hsm/client-hsm.js'
+import { KeyDirectory } from './hsm/key-directory.js'
+import { LabelLocks } from './hsm/label-locks.js'
+import { Readiness } from './hsm/readiness.js'
+import { KnownMethods } from './plugins/known-methods.js'
+import { requireLoopbackHost } from './plugins/loopback-host.js'
+import { answerBrokenRequest } from './problems/broken-request.js'
+import { problemFromError } from './problems/from-error.js'
+import type { FailureCode } from './problems/from-library.js'
+import type { Problem } from './problems/problem.js'
+import { decryptRoutes } from './routes/decrypt.js'
+import { encryptRoutes } from './routes/encrypt.js'
+import { generateAesKeyRoutes } from './routes/generate-aes-key.js'
+import { healthRoutes } from './routes/health.js'
+import { poolStatsRoutes } from './routes/pool-stats.js'
+import type { App, RouteContext } from './routes/routes.js'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** what a failure of the token means on this route */
+    failure?: FailureCode
+  }
+}
+
+/** What {@link buildApp} needs. */
+export interface AppOptions {
+  /** the token; the caller closes it after the app */
+  client: Client
+  /** defaults apply to what is left out */
+  config?: Partial<Pick<SsmConfig, 'legacyAlgorithms' | 'keyCache'>>
+  /** hears of each answer that is the service's or the token's fault, with its cause. @defaultValue nobody */
+  onFailure?: (problem: Problem) => void
+}
+
+const BODY_LIMIT_BYTES = 1024 * 1024
+/** Time to send a whole request, in milliseconds: a client that trickles holds a connection no longer. */
+const REQUEST_TIMEOUT_MS = 30_000
+
+/**
+ * Builds the HTTP application: routes, checks and problems, listening nowhere yet.
+ *
+ * @example
+ * ```ts
+ * const app = buildApp({ client })
+ * await app.inject({ method: 'GET', url: '/pool/stats' })
+ * ```
+ */
+export function buildApp({ client, config = {}, onFailure = () => {} }: AppOptions): App {
+  const app: App = Fastify({
+    logger: false,
+    bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    // what arrives on an open connection while the service stops is still served; the answer closes the connection
+    return503OnClosing: false,
+    frameworkErrors: (error, request, reply) => answerError(error, request, reply),
+    clientErrorHandler: answerBrokenRequest,
+    ajv: {
+      // Fastify's own choice is lenient: it turns "5" into 5 and drops members it does not know
+      customOptions: {
+        coerceTypes: false,
+        removeAdditional: false,
+        useDefaults: false,
+        allErrors: false,
+        verbose: true,
+      },
+    },
+  }).withTypeProvider<TypeBoxTypeProvider>()
+
+  const methods = new KnownMethods()
+  const hsm = new ClientHsm(client)
+  const context: RouteContext = {
+    hsm,
+    directory: new KeyDirectory((label) => hsm.findKeys(label)),
+    locks: new LabelLocks(),
+    readiness: new Readiness(hsm),
+    legacyAlgorithms: config.legacyAlgorithms ?? DEFAULTS.legacyAlgorithms,
+    keyCache: config.keyCache ?? DEFAULTS.keyCache,
+  }
+
+  app.removeContentTypeParser('text/plain')
+  app.addHook('onRoute', ({ url, method }) => methods.add(url, method))
+  app.addHook('onRequest', (request, reply, next) => {
+    requireLoopbackHost(request.headers.host)
+    // before the body is read: what it says does not matter where nothing is
+    if (request.is404) throw methods.problemFor(request.method, pathOf(request))
+    reply.header('cache-control', 'no-store')
+    next()
+  })
+  app.addHook('onSend', (_request, reply, payload, next) => {
+    // a connection kept alive would hold up the stop until its client lets go
+    if (context.readiness.stopping) reply.header('connection', 'close')
+    next(null, payload)
+  })
+  app.addHook('preClose', (done) => {
+    context.readiness.stop()
+    done()
+  })
+  app.setNotFoundHandler((request) => {
+    throw methods.problemFor(request.method, pathOf(request))
+  })
+  app.setErrorHandler((error, request, reply) => answerError(error, request, reply))
+
+  encryptRoutes(app, context)
+  decryptRoutes(app, context)
+  generateAesKeyRoutes(app, context)
+  poolStatsRoutes(app, context)
+  healthRoutes(app, context)
+  return app
+
+  function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+    const problem = problemFromError(error, request.routeOptions.config?.failure ?? 'INTERNAL_ERROR')
+    if (problem.status >= 500) onFailure(problem)
+    reply
+      .code(problem.status)
+      .headers(problem.headers)
+      .header('cache-control', 'no-store')
+      .type('application/problem+json')
+      .send(JSON.stringify(problem.toBody(pathOf(request))))
+  }
+}
+
+function pathOf(request: FastifyRequest): string {
+  return request.url.split('?', 1)[0] ?? '/'
+}

@@ -1,0 +1,57 @@
+import { type ErrorCode, ERROR_HELP, Pkcs11PoolError } from 'pkcs11-pool'
+import { ConfigError } from '../config/config-error.js'
+import { parseCommand } from './arguments.js'
+import { EXIT } from './exit-codes.js'
+import { helpText } from './help.js'
+import { serve } from './serve.js'
+import { packageVersion } from './version.js'
+
+/** The library's errors that starting again does not mend. A rejected PIN above all: each start would use up one of the token's tries. */
+const CONFIGURATION_ERRORS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'INVALID_OPTION',
+  'MODULE_LOAD_FAILED',
+  'TOKEN_NOT_FOUND',
+  'TOKEN_AMBIGUOUS',
+  'TOKEN_NOT_INITIALIZED',
+  'PIN_UNAVAILABLE',
+  'CREDENTIALS_REJECTED',
+])
+
+/** Runs the command and gives its exit status. What is asked for goes to standard output, errors to standard error. */
+export async function main(args: readonly string[]): Promise<number> {
+  try {
+    const command = parseCommand(args)
+    switch (command.name) {
+      case 'help':
+        process.stdout.write(helpText())
+        return EXIT.OK
+      case 'version':
+        process.stdout.write(`${packageVersion()}\n`)
+        return EXIT.OK
+      case 'serve':
+        return await serve(command.flags)
+    }
+  } catch (error) {
+    process.stderr.write(`ssm: ${describe(error)}\n`)
+    return isConfiguration(error) ? EXIT.CONFIGURATION : EXIT.FAILURE
+  }
+}
+
+function isConfiguration(error: unknown): boolean {
+  return error instanceof ConfigError || (error instanceof Pkcs11PoolError && CONFIGURATION_ERRORS.has(error.code))
+}
+
+/** What happened, and what to do about it. */
+function describe(error: unknown): string {
+  if (error instanceof Pkcs11PoolError)
+    return `${error.message} (${error.code})\nssm: next: ${ERROR_HELP[error.code].action}`
+  if (error instanceof ConfigError) return error.message
+  if (error instanceof Error && 'code' in error) return `${error.message}\nssm: next: ${systemHelp(String(error.code))}`
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
+
+function systemHelp(code: string): string {
+  if (code === 'EADDRINUSE') return 'another program listens there: stop it, or choose another port with --bind-addr'
+  if (code === 'EACCES') return 'ports below 1024 need privileges: choose another with --bind-addr'
+  return 'correct what the message names and start again'
+}

@@ -1,0 +1,133 @@
+import { ConfigError } from './config-error.js'
+import { parseBindAddress } from './bind-address.js'
+import { checkModuleFile, checkPinFile } from './files.js'
+import { Layers } from './layers.js'
+
+/** Which token to use. */
+export type TokenSelector = { label: string } | { serial: string } | { slot: number }
+
+/** Where the library reads the PIN from, natively: the PIN is never a value here. */
+export type PinSource = { file: string } | { env: string }
+
+/** What the service is told. */
+export interface SsmConfig {
+  /** path of the PKCS#11 library */
+  pkcsPath: string
+  token: TokenSelector
+  pin: PinSource
+  /** `host:port`, loopback only. @defaultValue `127.0.0.1:8080` */
+  bindAddr: string
+  /** sessions to open at most. @defaultValue 10 */
+  maxSessions: number
+  /** sessions to keep open. @defaultValue 2, 0 with `connect: 'lazy'`, never more than `maxSessions` */
+  minSessions: number
+  /** allow encrypting with DES and DES3, and decrypting without padding. @defaultValue false */
+  legacyAlgorithms: boolean
+  /** open the token at start, or when first used. @defaultValue `eager` */
+  connect: 'eager' | 'lazy'
+  /** false looks every key up again in each request. @defaultValue true */
+  keyCache: boolean
+}
+
+/** The settings that need not be given. */
+export type SsmDefaults = Omit<SsmConfig, 'pkcsPath' | 'token' | 'pin'>
+
+export const DEFAULTS: Readonly<Omit<SsmDefaults, 'minSessions'>> = Object.freeze({
+  bindAddr: '127.0.0.1:8080',
+  maxSessions: 10,
+  legacyAlgorithms: false,
+  connect: 'eager',
+  keyCache: true,
+})
+
+const MIN_SESSIONS = 2
+const SESSIONS_LIMIT = 4096
+const SLOT_LIMIT = Number.MAX_SAFE_INTEGER
+
+/**
+ * Reads the configuration: the defaults, over them the environment (`SSM_*`), over it the flags.
+ *
+ * @param env only names that begin with `SSM_` are looked at, and `SSM_PIN` only for being there: its value is never read
+ * @param flags as given on the command line, without the leading `--`
+ * @throws ConfigError on an unknown, missing, malformed or contradictory setting, a world-readable PIN file, and every address
+ * but loopback
+ */
+export function loadConfig(
+  env: Readonly<Record<string, string | undefined>>,
+  flags: ReadonlyMap<string, string>,
+): SsmConfig {
+  const layers = new Layers(env, flags)
+  const pkcsPath = layers.text('pkcsPath')
+  if (pkcsPath === undefined) {
+    throw new ConfigError(
+      'SSM_PKCS_PATH',
+      'nothing',
+      "the path of the token's PKCS#11 library, such as /usr/lib/softhsm/libsofthsm2.so; set it or give --pkcs-path",
+    )
+  }
+  checkModuleFile(pkcsPath.value, pkcsPath.source)
+
+  const bindAddr = layers.text('bindAddr')
+  if (bindAddr !== undefined) parseBindAddress(bindAddr.value, bindAddr.source)
+
+  const maxSessions = layers.integer('maxSessions', 1, SESSIONS_LIMIT) ?? DEFAULTS.maxSessions
+  const minSessions = layers.integer('minSessions', 0, SESSIONS_LIMIT)
+  if (minSessions !== undefined && minSessions > maxSessions) {
+    throw new ConfigError('SSM_MIN_SESSIONS', String(minSessions), `at most SSM_MAX_SESSIONS, which is ${maxSessions}`)
+  }
+
+  const connect = layers.choice('connect', { eager: 'eager', lazy: 'lazy' } as const) ?? DEFAULTS.connect
+  return {
+    pkcsPath: pkcsPath.value,
+    token: readToken(layers),
+    pin: readPin(layers),
+    bindAddr: bindAddr?.value ?? DEFAULTS.bindAddr,
+    maxSessions,
+    minSessions: minSessions ?? defaultMinSessions(maxSessions, connect),
+    legacyAlgorithms: layers.choice('legacyAlgorithms', { true: true, false: false }) ?? DEFAULTS.legacyAlgorithms,
+    connect,
+    keyCache: layers.choice('keyCache', { on: true, off: false }) ?? DEFAULTS.keyCache,
+  }
+}
+
+/** How many sessions are kept open unless it is said: a service that connects lazily holds none ready. */
+export function defaultMinSessions(maxSessions: number, connect: SsmConfig['connect']): number {
+  return connect === 'lazy' ? 0 : Math.min(MIN_SESSIONS, maxSessions)
+}
+
+function readToken(layers: Layers): TokenSelector {
+  const selector = layers.oneOf(['tokenLabel', 'tokenSerial', 'lotsNumber'])
+  switch (selector) {
+    case 'tokenLabel':
+      return { label: layers.text('tokenLabel')?.value ?? '' }
+    case 'tokenSerial':
+      return { serial: layers.text('tokenSerial')?.value ?? '' }
+    case 'lotsNumber':
+      return { slot: layers.integer('lotsNumber', 0, SLOT_LIMIT) ?? 0 }
+    case undefined:
+      throw new ConfigError(
+        'SSM_TOKEN_LABEL',
+        'nothing',
+        'the label of the token; set it, or SSM_TOKEN_SERIAL, or SSM_LOTS_NUMBER (the slot)',
+      )
+  }
+}
+
+function readPin(layers: Layers): PinSource {
+  const source = layers.oneOf(['pinFile', 'pin'])
+  switch (source) {
+    case 'pinFile': {
+      const file = layers.text('pinFile')
+      checkPinFile(file?.value ?? '', file?.source ?? '')
+      return { file: file?.value ?? '' }
+    }
+    case 'pin':
+      return { env: 'SSM_PIN' }
+    case undefined:
+      throw new ConfigError(
+        'SSM_PIN_FILE',
+        'nothing',
+        'the path of a file with the PIN, readable by this user only; set it, or SSM_PIN',
+      )
+  }
+}

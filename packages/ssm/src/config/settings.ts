@@ -1,0 +1,82 @@
+/** One setting: how it is named in the environment and as a flag, and what to say about it. */
+export interface Setting {
+  env: string
+  /** without the leading `--`; null where the setting must not appear on a command line */
+  flag: string | null
+  /** what stands for the value in the help; null for a switch */
+  placeholder: string | null
+  help: string
+}
+
+/** Every setting there is: environment, flags and help are all read from here. */
+export const SETTINGS = {
+  pkcsPath: {
+    env: 'SSM_PKCS_PATH',
+    flag: 'pkcs-path',
+    placeholder: 'FILE',
+    help: "the token's PKCS#11 library (required)",
+  },
+  tokenLabel: { env: 'SSM_TOKEN_LABEL', flag: 'token-label', placeholder: 'LABEL', help: 'selects the token by label' },
+  tokenSerial: {
+    env: 'SSM_TOKEN_SERIAL',
+    flag: 'token-serial',
+    placeholder: 'SERIAL',
+    help: 'selects the token by serial number',
+  },
+  lotsNumber: {
+    env: 'SSM_LOTS_NUMBER',
+    flag: 'lots-number',
+    placeholder: 'N',
+    help: "selects the token by its slot's id (slots shift: prefer label or serial)",
+  },
+  pinFile: {
+    env: 'SSM_PIN_FILE',
+    flag: 'pin-file',
+    placeholder: 'FILE',
+    help: 'a file with the PIN, not readable by everybody',
+  },
+  pin: {
+    env: 'SSM_PIN',
+    flag: null,
+    placeholder: null,
+    help: 'the PIN itself, only from the environment',
+  },
+  bindAddr: {
+    env: 'SSM_BIND_ADDR',
+    flag: 'bind-addr',
+    placeholder: 'HOST:PORT',
+    help: 'where to listen, loopback only (default 127.0.0.1:8080)',
+  },
+  maxSessions: {
+    env: 'SSM_MAX_SESSIONS',
+    flag: 'max-sessions',
+    placeholder: 'N',
+    help: 'sessions to open at most (default 10)',
+  },
+  minSessions: {
+    env: 'SSM_MIN_SESSIONS',
+    flag: 'min-sessions',
+    placeholder: 'N',
+    help: 'sessions to keep open (default 2, or 0 with lazy)',
+  },
+  legacyAlgorithms: {
+    env: 'SSM_LEGACY_ALGORITHMS',
+    flag: 'legacy-algorithms',
+    placeholder: null,
+    help: 'allows encrypting with DES and DES3, and decrypting without padding (default false)',
+  },
+  connect: {
+    env: 'SSM_CONNECT',
+    flag: 'connect',
+    placeholder: 'eager|lazy',
+    help: 'when to open the token: at start, or when first used (default eager)',
+  },
+  keyCache: {
+    env: 'SSM_KEY_CACHE',
+    flag: 'key-cache',
+    placeholder: 'on|off',
+    help: 'off looks every key up again in each request: for measuring (default on)',
+  },
+} as const satisfies Record<string, Setting>
+
+export type SettingName = keyof typeof SETTINGS

@@ -1,0 +1,35 @@
+import { type Algorithm, cipherMechanism, ivBytes } from '../crypto/algorithms.js'
+import { keyWithId } from '../hsm/choose-key.js'
+import type { Hsm } from '../hsm/hsm.js'
+import type { KeyDirectory } from '../hsm/key-directory.js'
+import { Problem } from '../problems/problem.js'
+import { withKey } from './with-key.js'
+
+/** What is to be decrypted, and with which key. */
+export interface Decryption {
+  keyLabel: string
+  /** 0 means the only key under the label */
+  id: number
+  algorithm: Algorithm
+  cipher: Uint8Array
+  /** undefined decrypts in ECB mode */
+  iv: Uint8Array | undefined
+  padding: 'pkcs7' | 'none'
+}
+
+/** @throws Problem VALIDATION_FAILED on an IV of another length than the cipher's block, KEY_NOT_FOUND, KEY_AMBIGUOUS */
+export async function decrypt(hsm: Hsm, directory: KeyDirectory, request: Decryption): Promise<Buffer> {
+  const { keyLabel, id, algorithm, cipher, iv, padding } = request
+  const expected = ivBytes(algorithm)
+  if (iv !== undefined && iv.length !== expected) {
+    throw new Problem(
+      'VALIDATION_FAILED',
+      `iv: got ${iv.length} bytes, expected ${expected} for ${algorithm.family}, or "" for ECB`,
+    )
+  }
+  const mechanism = cipherMechanism(algorithm, iv, padding)
+  const { value } = await withKey(directory, keyLabel, keyWithId(keyLabel, id), (key) =>
+    hsm.decrypt(key, mechanism, cipher),
+  )
+  return value
+}
