@@ -17,7 +17,8 @@ test('short calls go on beside calls that hang, while threads started in slower 
     module: wrapped.module,
     token: { label: token.label },
     pin: { file: token.pinFile },
-    pool: { maxSize: SESSIONS, operationTimeoutMs: 60_000 },
+    // shorter than sleeping threads take to end by themselves, which would let the stuck ones be seen after all
+    pool: { maxSize: SESSIONS, operationTimeoutMs: 5_000 },
   })
   try {
     // Slow calls, so that there is a thread for each session; then short ones, until the engine runs them one after the other.
