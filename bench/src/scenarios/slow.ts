@@ -106,7 +106,7 @@ async function measureHanging(context: Context, real: TokenPlace): Promise<Measu
     await until(() => wrapped.hanging() === 0)
     await child.call('recover', null)
     context.log(
-      `round ${round}/${context.plan.rounds}  all ${SESSIONS} calls hang: last rejected ${report.late_max_ms} ms late`,
+      `round ${round}/${context.plan.rounds}  all ${SESSIONS} calls hang: last rejected ${report.late_max_ms.toFixed(1)} ms late`,
     )
   }
 
