@@ -38,10 +38,15 @@ export class FakeFactory implements PoolFactory<FakeResource> {
   readonly destroys: ManualCall[] = []
   error = new Error('the other side is down')
   validations = 0
+  /** calls that have not ended, apart from those that end at once */
+  readonly open = { creates: 0, validates: 0, destroys: 0 }
   /** called before each creation starts */
   beforeCreate: () => void = () => {}
 
+  readonly #clock: FakeClock
+
   constructor(clock: FakeClock, { validates = true } = {}) {
+    this.#clock = clock
     this.create = (signal) => {
       this.beforeCreate()
       this.signals.push(signal)
@@ -50,14 +55,14 @@ export class FakeFactory implements PoolFactory<FakeResource> {
         this.resources.push(resource)
         return resource
       }
-      return this.#run(clock, this.onCreate(), this.creates, { signal }, make)
+      return this.#run('creates', this.onCreate(), { signal }, make)
     }
     if (validates) {
       this.validate = (resource) => {
         this.validations += 1
         const ending = this.onValidate(resource)
         if (typeof ending === 'boolean') return ending
-        return this.#run(clock, ending, this.validates, { resource }, () => true)
+        return this.#run('validates', ending, { resource }, () => true)
       }
     }
     this.destroy = (resource, reason) => {
@@ -67,8 +72,13 @@ export class FakeFactory implements PoolFactory<FakeResource> {
         resource.alive = false
       }
       const ending = this.onDestroy()
-      if (ending === 'ok') return end()
-      return this.#run(clock, ending, this.destroys, { resource }, end)
+      // The pool takes what could not be destroyed to be gone, so that is what it is here.
+      if (ending === 'ok' || ending === 'throw') end()
+      if (ending === 'ok') return
+      return this.#run('destroys', ending, { resource }, end).catch((error: unknown) => {
+        end()
+        throw error
+      })
     }
   }
 
@@ -83,21 +93,28 @@ export class FakeFactory implements PoolFactory<FakeResource> {
   }
 
   #run<R>(
-    clock: FakeClock,
+    kind: 'creates' | 'validates' | 'destroys',
     ending: Ending,
-    manual: ManualCall[],
     about: Pick<ManualCall, 'signal' | 'resource'>,
-    succeed: () => R,
+    makeResult: () => R,
   ): Promise<R> {
     if (ending === 'throw') throw this.error
+    this.open[kind] += 1
     return new Promise((resolve, reject) => {
-      if (ending === 'ok') resolve(succeed())
-      else if (ending === 'error') reject(this.error)
-      else if (ending === 'manual') {
-        manual.push({ ...about, succeed: () => resolve(succeed()), fail: (error = this.error) => reject(error) })
-      } else if (ending !== 'never') {
-        const { afterMs } = ending
-        clock.setTimeout(() => (ending.ending === 'ok' ? resolve(succeed()) : reject(this.error)), afterMs)
+      let open = true
+      const end = (settle: () => void) => {
+        if (!open) return
+        open = false
+        this.open[kind] -= 1
+        settle()
+      }
+      const succeed = () => end(() => resolve(makeResult()))
+      const fail = (error = this.error) => end(() => reject(error))
+      if (ending === 'ok') succeed()
+      else if (ending === 'error') fail()
+      else if (ending === 'manual') this[kind].push({ ...about, succeed, fail })
+      else if (ending !== 'never') {
+        this.#clock.setTimeout(() => (ending.ending === 'ok' ? succeed() : fail()), ending.afterMs)
       }
     })
   }
