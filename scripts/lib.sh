@@ -5,6 +5,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 started=$SECONDS
 log=$(mktemp "${TMPDIR:-/tmp}/pkcs11-pool-log.XXXXXX")
 heartbeat=
+# tools take CI for a terminal with colours
+[ -t 1 ] || export NO_COLOR=1
 
 cleanup() {
   stop_heartbeat
