@@ -91,11 +91,13 @@ void Executor::dispose() {
   announce(lock);
 }
 
-void Executor::dispatch(bool stuck) {
+// Threads that are at work or on their way to it. Those stuck in a call are not: others must not wait for them.
+size_t Executor::moving() const { return workers_.size() - hung_ - idle_.size() - stuck_; }
+
+void Executor::dispatch() {
   // Workers on their way to a job are enough for as many jobs as there are.
   if (queue_.size() <= starting_) return;
-  const size_t busy = workers_.size() - hung_ - idle_.size();
-  if (!stuck && busy >= concurrency_.wanted()) return needTicks();
+  if (moving() >= concurrency_.wanted()) return needTicks();
   if (!idle_.empty()) {
     // The one that went to sleep last: its stack is still in the cache, and the others may reach their idle timeout.
     Worker* worker = idle_.back();

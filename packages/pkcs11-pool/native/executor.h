@@ -54,8 +54,10 @@ class Executor : public std::enable_shared_from_this<Executor> {
     JobPointer job;
     std::shared_ptr<Module> module;  // that the job is in
     Clock::time_point startedAt;
-    bool hung = false;
-    unsigned sampleIn = 0;
+    size_t turn = 0;     // the number of its job among all that were started
+    bool alone = false;  // no other was under way when it started
+    bool stuck = false;  // its call takes much longer than calls do
+    bool hung = false;   // its call has passed its deadline
   };
   struct Session {
     CK_SESSION_HANDLE handle = 0;
@@ -67,7 +69,8 @@ class Executor : public std::enable_shared_from_this<Executor> {
 
   // executor.cc: what comes in, what goes out, and how many threads are at it
   void enqueue(JobPointer job);
-  void dispatch(bool stuck = false);
+  void dispatch();
+  size_t moving() const;
   bool canStartWorker() const;
   bool startWorker();
   bool stalled() const;
@@ -93,7 +96,7 @@ class Executor : public std::enable_shared_from_this<Executor> {
   void watch();
   Clock::time_point expireJobs(Clock::time_point now);
   void abandon(Worker& worker);
-  bool allWorkersAreStuck(Clock::time_point now) const;
+  void findStuck(Clock::time_point now);
 
   std::mutex mutex_;
   const std::function<void()> notify_;
@@ -106,7 +109,9 @@ class Executor : public std::enable_shared_from_this<Executor> {
   std::vector<std::shared_ptr<Worker>> workers_;  // those in hanging calls included
   std::vector<Worker*> idle_;
   size_t starting_ = 0;  // woken or created, and not yet at a job
+  size_t stuck_ = 0;
   size_t hung_ = 0;
+  size_t turns_ = 0;
   size_t maxThreads_ = 4;
   Concurrency concurrency_;
   bool disposed_ = false;
@@ -120,6 +125,7 @@ class Executor : public std::enable_shared_from_this<Executor> {
   bool watching_ = false;
   bool ticking_ = false;
   bool ticksNeeded_ = false;
+  Clock::time_point nextDeadline_ = Clock::time_point::max();  // or earlier: its job may be done since
   Clock::time_point watcherWakes_ = Clock::time_point::max();
 
   size_t abandoned_ = 0;

@@ -9,8 +9,8 @@ namespace pkcs11_pool {
 
 namespace {
 
-constexpr auto kTick = std::chrono::milliseconds(1);
-constexpr int kIdleTicks = 50;
+constexpr auto kTick = std::chrono::milliseconds(2);
+constexpr int kIdleTicks = 25;
 
 }  // namespace
 
@@ -25,10 +25,8 @@ bool Executor::watchUntil(Clock::time_point deadline) {
     watching_ = true;
   }
   // With one timeout for all, deadlines only grow: the watcher is woken once a timeout, not once a job.
-  if (deadline < watcherWakes_) {
-    watcherWakes_ = deadline;
-    watcherSignal_.notify_one();
-  }
+  nextDeadline_ = std::min(nextDeadline_, deadline);
+  if (deadline < watcherWakes_) watcherSignal_.notify_one();
   return true;
 }
 
@@ -48,23 +46,18 @@ void Executor::watch() {
   Lock lock(mutex_);
   int idleTicks = 0;
   for (;;) {
-    watcherWakes_ = Clock::time_point::max();
     const Clock::time_point now = Clock::now();
-    Clock::time_point next = expireJobs(now);
-    if (allWorkersAreStuck(now)) {
-      for (size_t jobs = queue_.size(); jobs > 0; jobs--) dispatch(true);
-    } else {
-      dispatch();
-    }
-    // Submits may come while this gives up the mutex: they only ever lower watcherWakes_.
+    if (now >= nextDeadline_) nextDeadline_ = expireJobs(now);
+    findStuck(now);
+    dispatch();
     announce(lock);
     if (disposed_ && workers_.size() == hung_) break;
     if (ticking_) {
       idleTicks = std::exchange(ticksNeeded_, false) ? 0 : idleTicks + 1;
       ticking_ = idleTicks < kIdleTicks;
-      if (ticking_) next = std::min(next, now + kTick);
     }
-    watcherWakes_ = std::min(watcherWakes_, next);
+    // What was submitted while announce gave up the mutex has lowered nextDeadline_.
+    watcherWakes_ = ticking_ ? std::min(nextDeadline_, now + kTick) : nextDeadline_;
     if (watcherWakes_ == Clock::time_point::max()) watcherSignal_.wait(lock);
     else watcherSignal_.wait_until(lock, watcherWakes_);
   }
@@ -107,6 +100,7 @@ Clock::time_point Executor::expireJobs(Clock::time_point now) {
 // The call goes on without anybody waiting for it: its thread no longer counts, its session is not used again, and should it ever
 // return, its thread cleans up behind it.
 void Executor::abandon(Worker& worker) {
+  if (std::exchange(worker.stuck, false)) stuck_--;
   worker.hung = true;
   hung_++;
   abandoned_++;
@@ -114,15 +108,14 @@ void Executor::abandon(Worker& worker) {
   complete(worker.job, Outcome::abandoned);
 }
 
-bool Executor::allWorkersAreStuck(Clock::time_point now) const {
-  // Those on their way to a job count as moving; those that sleep are what the stuck ones are to be helped by.
-  if (queue_.empty() || starting_ > 0) return false;
+void Executor::findStuck(Clock::time_point now) {
+  if (queue_.empty()) return;
   const auto stuckAfter = concurrency_.stuckAfter();
   for (const auto& worker : workers_) {
-    if (worker->hung || worker->job == nullptr) continue;
-    if (now - worker->startedAt < stuckAfter) return false;
+    if (worker->job == nullptr || worker->hung || worker->stuck || now - worker->startedAt < stuckAfter) continue;
+    worker->stuck = true;
+    stuck_++;
   }
-  return true;
 }
 
 }  // namespace pkcs11_pool

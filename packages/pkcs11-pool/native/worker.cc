@@ -18,7 +18,6 @@ constexpr auto kIdleTimeout = std::chrono::seconds(10);
 // leaves the loop time to bring new ones before the threads run dry; and at most this long, and not behind long calls.
 constexpr auto kCompany = std::chrono::microseconds(500);
 constexpr auto kLongCall = std::chrono::microseconds(200);
-constexpr unsigned kSampleEvery = 4;
 
 // Did the calling thread give up its processor for most of the time since this was made?
 class WaitingProbe {
@@ -77,16 +76,19 @@ void Executor::work(Worker& worker) {
   while (JobPointer job = nextJob(lock, worker)) {
     prepare(worker, job);
     dispatch();
-    bool observed = tellsLength(job->operation);
-    bool sampled = observed && concurrency_.callsAreLong() && worker.sampleIn++ % kSampleEvery == 0;
+    // Only a call that has been alone all the time tells how long calls take.
+    const bool observed = worker.alone && tellsLength(job->operation);
+    const bool sampled = observed && concurrency_.asksForWaiting();
     lock.unlock();
     std::optional<WaitingProbe> probe;
     if (sampled) probe.emplace();
     run(*job, worker.module.get());
-    bool waited = sampled && probe->waited();
+    const bool waited = sampled && probe->waited();
     lock.lock();
-    if (observed && !worker.hung) concurrency_.observeLength(Clock::now() - worker.startedAt);
-    if (sampled && !worker.hung) concurrency_.observeWaiting(waited);
+    if (observed && !worker.hung && worker.turn == turns_) {
+      concurrency_.observeLength(Clock::now() - worker.startedAt);
+      if (sampled) concurrency_.observeWaiting(waited);
+    }
     finish(lock, worker, std::move(job));
   }
   for (auto at = workers_.begin(); at != workers_.end(); ++at) {
@@ -103,7 +105,9 @@ void Executor::work(Worker& worker) {
 JobPointer Executor::nextJob(Lock& lock, Worker& worker) {
   for (;;) {
     if (workers_.size() - hung_ > maxThreads_) return nullptr;
-    if (!queue_.empty()) {
+    // More at work than are wanted (others got stuck, and move again): one goes to sleep, though there are jobs.
+    const bool surplus = moving() > concurrency_.wanted();
+    if (!queue_.empty() && !surplus) {
       JobPointer job = std::move(queue_.front());
       queue_.pop_front();
       if (job->deadline > Clock::now()) return job;
@@ -113,7 +117,7 @@ JobPointer Executor::nextJob(Lock& lock, Worker& worker) {
       continue;
     }
     if (disposed_) return nullptr;
-    if (!completions_.empty() && !announced_) {
+    if (!surplus && !completions_.empty() && !announced_) {
       announce(lock);
       continue;
     }
@@ -148,6 +152,8 @@ void Executor::prepare(Worker& worker, JobPointer job) {
   worker.module = module_;
   if (worker.module) worker.module->enter();
   worker.job = std::move(job);
+  worker.turn = ++turns_;
+  worker.alone = moving() + stuck_ == 1 && hung_ == 0;
   worker.startedAt = Clock::now();
 }
 
@@ -192,6 +198,7 @@ void Executor::run(Job& job, const Module* module) {
 
 void Executor::finish(Lock& lock, Worker& worker, JobPointer job) {
   worker.job = nullptr;
+  if (std::exchange(worker.stuck, false)) stuck_--;
   if (worker.hung) {
     worker.hung = false;
     hung_--;
