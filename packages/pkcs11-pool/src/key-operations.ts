@@ -4,8 +4,15 @@ import { cacheName, type HandleCache } from './keys/handle-cache.js'
 import { RETURN_VALUES } from './pkcs11/return-values.js'
 import type { ObjectHandle } from './session/arguments.js'
 import type { CallContext, OperationOptions } from './session/call-context.js'
-import { findKey } from './session/find-key.js'
-import { checkReference, describeReference, type KeyReference, type KeyUse } from './session/key-reference.js'
+import { findKey, readKey } from './session/find-key.js'
+import {
+  checkReference,
+  describeReference,
+  type KeyReference,
+  type KeyUse,
+  matches,
+  serves,
+} from './session/key-reference.js'
 import type { PooledSession } from './session/pooled-session.js'
 import { giveBack, type LeaseHost } from './session-leases.js'
 
@@ -59,7 +66,9 @@ export class KeyOperations {
       timeoutMs: this.#host.operationTimeoutMs,
       about: () => describeReference(reference),
     }
-    const found = this.#cache.lookUp(cacheName(reference, use), reference, async () => {
+    const found = this.#cache.lookUp(cacheName(reference, use), reference, async (stale) => {
+      // A look at one object costs little; a search costs as much as there are objects on the token.
+      if (stale !== undefined && (await isStillMeant(shared, stale, reference, use))) return stale
       const key = await findKey(shared, reference, use, { CKA_TOKEN: true })
       return key.handle
     })
@@ -108,6 +117,22 @@ export class KeyOperations {
         throw failure
       }
     }
+  }
+}
+
+/** Whether a handle known from before still is of a key that the reference means: it may be gone, or another object's by now. */
+async function isStillMeant(
+  context: CallContext,
+  handle: ObjectHandle,
+  reference: KeyReference,
+  use: KeyUse,
+): Promise<boolean> {
+  try {
+    const key = await readKey(context, handle)
+    return key !== undefined && serves(use, key.class) && matches(reference, key)
+  } catch (error) {
+    if (refusedHandle(error)) return false
+    throw error
   }
 }
 

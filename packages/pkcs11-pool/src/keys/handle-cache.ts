@@ -7,7 +7,7 @@ import { idBytes, type KeyReference, type KeyUse } from '../session/key-referenc
 export interface HandleCacheOptions {
   /** false: every operation finds its key on the token again. @defaultValue true */
   cache?: boolean | undefined
-  /** Milliseconds for which a handle is used without looking at its key again. @defaultValue 60_000 */
+  /** Milliseconds for which a handle is used without looking at its key's label, id and class again. @defaultValue 60_000 */
   ttlMs?: number | undefined
   /** Milliseconds for which a key that was not found counts as missing. @defaultValue 500 */
   negativeTtlMs?: number | undefined
@@ -45,8 +45,8 @@ interface Missing {
   readonly expiresAt: number
 }
 
-/** Looks a key up on the token. */
-export type Lookup = () => Promise<ObjectHandle>
+/** Looks a key up on the token. `stale` is the handle it had when the cache last knew: it may still be the one, and is seen by a look. */
+export type Lookup = (stale: ObjectHandle | undefined) => Promise<ObjectHandle>
 
 /**
  * Which handle a key reference has, so that an operation need not search the token: a search is linear in the objects there are.
@@ -77,10 +77,7 @@ export class HandleCache {
   peek(name: string): ObjectHandle | undefined {
     const entry = this.#entries.get(name)
     if (entry === undefined) return undefined
-    if (this.#clock.now() >= entry.expiresAt) {
-      this.#entries.delete(name)
-      return undefined
-    }
+    if (this.#clock.now() >= entry.expiresAt) return undefined
     if (entry.missing !== undefined) throw entry.missing
     this.hits += 1
     // Moving each entry on each use would cost more than the order is worth while there is room for all.
@@ -94,7 +91,7 @@ export class HandleCache {
   /** The handle from the token; one search for all who ask for the same name meanwhile. */
   lookUp(name: string, reference: KeyReference, lookup: Lookup): Promise<ObjectHandle> {
     this.misses += 1
-    if (!this.#options.cache) return lookup()
+    if (!this.#options.cache) return lookup(undefined)
     const underWay = this.#lookups.get(name)
     if (underWay !== undefined) return underWay
     const found = this.#search(name, reference, lookup).finally(() => {
@@ -142,7 +139,7 @@ export class HandleCache {
   async #search(name: string, reference: KeyReference, lookup: Lookup): Promise<ObjectHandle> {
     const epoch = this.#epoch
     try {
-      const handle = await lookup()
+      const handle = await lookup(this.#entries.get(name)?.handle)
       if (epoch === this.#epoch) {
         this.#keep(name, { reference, handle, expiresAt: this.#clock.now() + this.#options.ttlMs })
       }

@@ -13,7 +13,7 @@ import {
   referenceTemplate,
   serves,
 } from './key-reference.js'
-import { find } from './objects.js'
+import { find, readAttributes } from './objects.js'
 
 const READ = ['CKA_CLASS', 'CKA_KEY_TYPE', 'CKA_LABEL', 'CKA_ID', 'CKA_VALUE_LEN', 'CKA_MODULUS_BITS'] as const
 const READ_TYPES = READ.map(attributeType)
@@ -22,6 +22,11 @@ const READ_TYPES = READ.map(attributeType)
 const MOST_KEYS = 100_000
 /** Of one reference: enough to name those that clash. */
 const MOST_CANDIDATES = 16
+
+/** The key that a handle is of; undefined for an object that is no key. */
+export async function readKey(context: CallContext, handle: ObjectHandle): Promise<Key | undefined> {
+  return toKey(handle, await readAttributes(context, handle, READ_TYPES))
+}
 
 /** All keys that match a template, with what tells them apart, in one hop. */
 export async function findKeys(context: CallContext, filter: Template, most = MOST_KEYS): Promise<Key[]> {

@@ -88,6 +88,13 @@ export function referenceTemplate(reference: KeyReference): Template {
   return template
 }
 
+/** Whether a key is one that the reference means. */
+export function matches(reference: KeyReference, key: Key): boolean {
+  if (reference.label !== undefined && reference.label !== key.label) return false
+  if (reference.class !== undefined && reference.class !== key.class) return false
+  return reference.id === undefined || idBytes(reference.id).equals(key.id)
+}
+
 /** A reference in words, for messages. */
 export function describeReference(reference: KeyReference): string {
   const parts: string[] = []

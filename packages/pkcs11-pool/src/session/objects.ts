@@ -1,4 +1,3 @@
-import { Pkcs11PoolError } from '../errors.js'
 import { Operation } from '../pkcs11/protocol.js'
 import {
   type AttributeName,
@@ -47,6 +46,16 @@ export async function find(
   return pairs
 }
 
+/** C_GetAttributeValue, by attribute type and undecoded. */
+export async function readAttributes(
+  context: CallContext,
+  object: ObjectHandle,
+  types: readonly number[],
+): Promise<(Buffer | null)[]> {
+  const values = await context.engine.run(Operation.GET_ATTRIBUTES, context.session, context, object, types)
+  return values as (Buffer | null)[]
+}
+
 /**
  * C_GetAttributeValue, sizes first and then values, in one hop. An attribute that the object does not have or that must not leave
  * the token is undefined.
@@ -56,17 +65,7 @@ export async function getAttributes<N extends AttributeName>(
   object: ObjectHandle,
   names: readonly N[],
 ): Promise<Pick<AttributeValues, N>> {
-  const types = names.map(attributeType)
-  const values = (await context.engine.run(
-    Operation.GET_ATTRIBUTES,
-    context.session,
-    context,
-    object,
-    types,
-  )) as (Buffer | null)[]
-  if (values.length !== names.length) {
-    throw new Pkcs11PoolError('INTERNAL', `asked for ${names.length} attributes and got ${values.length}`)
-  }
+  const values = await readAttributes(context, object, names.map(attributeType))
   const attributes: Partial<AttributeValues> = {}
   for (const [at, name] of names.entries()) attributes[name] = decodeAttribute(name, values[at] ?? null)
   return attributes as Pick<AttributeValues, N>
