@@ -387,8 +387,7 @@ export class PoolCore<T> {
   keepHouse(now: number, awakeSince: number): void {
     this.lastNow = now
     for (const entry of this.idle.toArray()) {
-      // What a listener of the one before acquired is in use by now.
-      if (now >= entry.expiresAt && entry.list === this.idle) this.retire(entry, 'lifetime')
+      if (now >= entry.expiresAt) this.retire(entry, 'lifetime')
     }
     this.trimIdle(now, awakeSince)
     if (this.tracing) this.reportLeaks(now, awakeSince)

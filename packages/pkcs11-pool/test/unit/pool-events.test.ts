@@ -1,7 +1,7 @@
 import { afterEach, expect, test, vi } from 'vitest'
-import { createPool, type PoolEventName, type PoolOptions } from '../../src/pool/index.js'
+import { createPool, type Entry, type PoolEventName, type PoolOptions } from '../../src/pool/index.js'
 import { FakeClock, settled } from '../support/fake-clock.js'
-import { FakeFactory } from '../support/fake-factory.js'
+import { FakeFactory, type FakeResource } from '../support/fake-factory.js'
 import { rejection } from '../support/rejection.js'
 
 afterEach(() => {
@@ -116,6 +116,29 @@ test('a listener may use the pool', async () => {
   await settled()
   expect(taken).toEqual([1, 2, 3])
   expect(factory.live).toHaveLength(0)
+})
+
+test('a listener that tries to acquire does not overtake those who wait', async () => {
+  const { pool } = setUp()
+  const tried: unknown[] = []
+  pool.on('created', () => tried.push(pool.tryAcquireEntry()))
+  expect((await pool.acquire()).resource.id).toBe(1)
+  expect(tried).toEqual([undefined])
+})
+
+test('what a listener acquires in the middle of a reset is its own until it gives it back', async () => {
+  const { pool, factory } = setUp({ minSize: 2, maxSize: 2 })
+  await settled()
+  const taken: Entry<FakeResource>[] = []
+  pool.on('destroyed', () => {
+    const entry = pool.tryAcquireEntry()
+    if (entry !== undefined) taken.push(entry)
+  })
+  pool.reset()
+  expect(taken).toHaveLength(1)
+  expect(factory.endings.slice(0, 2)).toEqual([undefined, 'reset'])
+  for (const entry of taken) pool.releaseEntry(entry)
+  expect(factory.endings.slice(0, 2)).toEqual(['reset', 'reset'])
 })
 
 test('an event there is not, or a listener that is none, is refused', () => {

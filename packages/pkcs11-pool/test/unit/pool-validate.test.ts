@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { createPool, type PoolOptions } from '../../src/pool/index.js'
 import { FakeClock, settled } from '../support/fake-clock.js'
 import { FakeFactory } from '../support/fake-factory.js'
+import { rejection } from '../support/rejection.js'
 
 async function setUp(options: PoolOptions = {}) {
   const clock = new FakeClock()
@@ -110,6 +111,33 @@ test('a fresh resource serves the oldest waiter though others are being validate
   factory.validates[0]?.succeed()
   await settled()
   expect(pool.stats()).toMatchObject({ available: 1, inUse: 1 })
+})
+
+test('a fresh resource serves at once though a validation that nobody waits for any more is under way', async () => {
+  const lifetimes = [0, 0, 0.5]
+  const clock = new FakeClock()
+  const factory = new FakeFactory(clock)
+  const pool = createPool(
+    factory,
+    { minSize: 3, maxSize: 3, maxLifetimeMs: 10_000 },
+    { clock, random: () => lifetimes.shift() ?? 0 },
+  )
+  await clock.advance(9_300)
+  const short = await pool.acquire()
+  const long = await pool.acquire()
+  expect([short.resource.id, long.resource.id]).toEqual([3, 2])
+  factory.onValidate = () => 'manual'
+  const controller = new AbortController()
+  const aborted = rejection(pool.acquire({ signal: controller.signal }))
+  controller.abort()
+  await aborted
+  long.release()
+  short.release()
+  await clock.advance(76)
+  const acquired = pool.acquire()
+  expect(pool.stats()).toMatchObject({ waiting: 0, validating: 1, inUse: 2 })
+  expect((await acquired).resource.id).toBe(2)
+  expect(factory.endings.slice(0, 3)).toEqual([undefined, undefined, 'lifetime'])
 })
 
 test('only true is a yes', async () => {
