@@ -11,6 +11,7 @@ import { Housekeeper, housekeepingInterval } from './housekeeper.js'
 import { released } from './lease.js'
 import type { AcquireOptions, ResolvedPoolOptions } from './options.js'
 import { type PoolStats, startCounting } from './stats.js'
+import { keepHouse, trimIdle } from './upkeep.js'
 import { Validations } from './validations.js'
 import { Waiter, WaitList } from './wait-list.js'
 
@@ -86,7 +87,7 @@ export class PoolCore<T> {
     })
     this.backoff = new FillBackoff(clock, random, () => this.schedule())
     this.housekeeper = new Housekeeper(clock, housekeepingInterval(options), (now, awakeSince) =>
-      this.keepHouse(now, awakeSince),
+      keepHouse(this, now, awakeSince),
     )
   }
 
@@ -255,7 +256,7 @@ export class PoolCore<T> {
     if (this.idle.length > 0 || this.hasRoom) {
       this.shrink()
       this.serve()
-      if (this.options.idleTimeoutMs === 0) this.trimIdle(this.now(), Number.NEGATIVE_INFINITY)
+      if (this.options.idleTimeoutMs === 0) trimIdle(this, this.now(), Number.NEGATIVE_INFINITY)
       this.create()
     }
     this.waiters.dismissImpatient(this.validations.pending)
@@ -384,36 +385,6 @@ export class PoolCore<T> {
     this.schedule()
   }
 
-  keepHouse(now: number, awakeSince: number): void {
-    this.lastNow = now
-    for (const entry of this.idle.toArray()) {
-      if (now >= entry.expiresAt) this.retire(entry, 'lifetime')
-    }
-    this.trimIdle(now, awakeSince)
-    if (this.tracing) this.reportLeaks(now, awakeSince)
-    this.schedule()
-  }
-
-  trimIdle(now: number, awakeSince: number): void {
-    for (let entry = this.idle.last; entry !== undefined && this.size > this.minSize; entry = this.idle.last) {
-      if (now - Math.max(entry.idleSince, awakeSince) < this.options.idleTimeoutMs) return
-      this.retire(entry, 'idle')
-    }
-  }
-
-  reportLeaks(now: number, awakeSince: number): void {
-    for (const entry of this.inUse.toArray()) {
-      const countedMs = now - Math.max(entry.acquiredAt, awakeSince)
-      if (entry.leakReported || entry.validating || countedMs < this.options.leakThresholdMs) continue
-      entry.leakReported = true
-      this.counters.leaked += 1
-      if (this.emitter.listeners.leak !== undefined) {
-        const { resource, owner, trace, acquiredAt } = entry
-        this.emitter.emit('leak', { resource, heldMs: now - acquiredAt, owner, acquiredAt: trace?.stack ?? '' })
-      }
-    }
-  }
-
   reset(): void {
     this.generation += 1
     this.creations.orphanAll()
@@ -432,30 +403,6 @@ export class PoolCore<T> {
   limitTo(count: number): void {
     this.effectiveMaxSize = Math.min(this.maxSize, Math.max(1, count))
     this.schedule()
-  }
-
-  close(timeoutMs: number): Promise<{ abandoned: number }> {
-    this.state = 'closing'
-    this.closing = new Promise((resolve) => {
-      const timer = this.clock.setTimeout(() => this.finishClose?.(), timeoutMs)
-      this.finishClose = () => {
-        this.finishClose = undefined
-        timer.cancel()
-        this.state = 'closed'
-        const abandoned = this.outstanding + this.creations.stalled + this.destructions.stalled
-        if (this.emitter.listeners.closed !== undefined) this.emitter.emit('closed', { abandoned })
-        resolve({ abandoned })
-      }
-    })
-    this.housekeeper.stop()
-    this.backoff.clear()
-    this.waiters.stopTimer()
-    for (const waiter of this.waiters.takeAll()) waiter.reject(poolClosed('while this waited'))
-    this.creations.abortAll(poolClosed('while a connection was being made'))
-    this.retireIdle('closed')
-    this.schedule()
-    if (timeoutMs === 0) this.finishClose?.()
-    return this.closing
   }
 
   /** A listener or the factory may acquire meanwhile, but only what is left, and only while the pool is open. */

@@ -1,5 +1,6 @@
 import { Pkcs11PoolError } from '../errors.js'
 import { type Clock, systemClock } from '../internal/clock.js'
+import { close } from './closing.js'
 import { type Below, PoolCore } from './core.js'
 import type { Entry, PoolEntry } from './entry.js'
 import type { PoolEventName, PoolListener } from './events.js'
@@ -131,7 +132,7 @@ export class Pool<T> {
    * @throws INVALID_ARGUMENT
    */
   async close(options?: CloseOptions): Promise<{ abandoned: number }> {
-    return this.#core.closing ?? this.#core.close(resolveCloseTimeout(options))
+    return this.#core.closing ?? close(this.#core, resolveCloseTimeout(options))
   }
 
   /** {@link close} with its default timeout, for `await using`. */
