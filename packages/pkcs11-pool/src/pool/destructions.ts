@@ -12,7 +12,7 @@ export interface DestructionHooks {
 
 /**
  * The destroys under way. A resource is out of the pool's size as soon as it is given here, but it holds a place under the maximum
- * until its destroy has settled: a token counts a session until it is closed, and one more opened meanwhile could be one too many.
+ * until its destroy has settled: the other side counts it until then, and one more opened meanwhile could be one too many.
  * A destroy that hangs would so take a place for ever; after `createTimeoutMs` the place is given up.
  */
 export class Destructions<T> {

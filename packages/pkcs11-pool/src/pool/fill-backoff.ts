@@ -5,7 +5,7 @@ const LONGEST_MS = 30_000
 
 /**
  * When the pool may try again to fill itself to `minSize` after a failure: after 100 ms, doubled each time up to 30 s, of which up
- * to half is taken off by chance so that many pools do not knock at a recovering token together. What somebody waits for is not
+ * to half is taken off by chance so that many pools do not knock at a recovering server together. What somebody waits for is not
  * held back by it.
  */
 export class FillBackoff {

@@ -27,7 +27,7 @@ export interface PoolOptions {
   /** What was used less than this ago is not validated. 0: validate always. Infinity: never. @defaultValue 500 */
   validateIfIdleMs?: number | undefined
   /**
-   * How many may wait, 1 or more; `acquire` beyond it fails with `QUEUE_FULL`. The default is what a token of 1,000 operations a
+   * How many may wait, 1 or more; `acquire` beyond it fails with `QUEUE_FULL`. The default is what a server of 1,000 operations a
    * second serves within the default `acquireTimeoutMs`: who comes later would only wait to be timed out. @defaultValue 10_000
    */
   maxWaiters?: number | undefined
