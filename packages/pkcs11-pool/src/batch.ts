@@ -1,15 +1,15 @@
 import { Pkcs11PoolError } from './errors.js'
-import type { KeyOperations } from './key-operations.js'
-import { isRefusedHandle } from './key-operations.js'
+import { isRefusedHandle, type KeyOperations } from './key-operations.js'
 import { cacheName, type HandleCache } from './keys/handle-cache.js'
 import { cryptokiError } from './pkcs11/cryptoki-error.js'
 import { functionName } from './pkcs11/engine.js'
-import { type Mechanism, packMechanism } from './pkcs11/mechanisms.js'
-import { Operation, Outcome } from './pkcs11/protocol.js'
-import { describeRv } from './pkcs11/return-values.js'
-import { type ObjectHandle, toBytes } from './session/arguments.js'
+import type { Mechanism } from './pkcs11/mechanisms.js'
+import { Operation, Outcome, type PackedMechanism } from './pkcs11/protocol.js'
+import { describeRv, RETURN_VALUES } from './pkcs11/return-values.js'
+import type { ObjectHandle } from './session/arguments.js'
 import type { CallContext, OperationOptions } from './session/call-context.js'
-import { checkReference, describeReference, type KeyReference, type KeyUse } from './session/key-reference.js'
+import type { Capture } from './session/capture.js'
+import { captureReference, describeReference, type KeyReference, type KeyUse } from './session/key-reference.js'
 import type { PooledSession } from './session/pooled-session.js'
 import { saysInvalidSignature } from './session/sign-verify.js'
 
@@ -30,9 +30,17 @@ const OPERATIONS = {
   digest: { operation: Operation.DIGEST, use: undefined },
 } as const satisfies Record<BatchItem['op'], { operation: Operation; use: KeyUse | undefined }>
 
-type Packed = [operation: Operation, mechanism: Uint8Array, key: ObjectHandle, data: Uint8Array, signature?: Uint8Array]
+/** An item as it was when the batch was made. */
+interface Captured {
+  readonly place: number
+  readonly op: BatchItem['op']
+  readonly key: { reference: KeyReference; use: KeyUse } | undefined
+  readonly mechanism: PackedMechanism
+  readonly data: Uint8Array
+  readonly signature: Uint8Array | undefined
+}
 
-const CKR_USER_NOT_LOGGED_IN = 0x101
+type Results = (BatchResult | undefined)[]
 
 /**
  * Runs operations on one session in one hop, each settled on its own: one that fails says nothing about the others. Items whose
@@ -41,110 +49,122 @@ const CKR_USER_NOT_LOGGED_IN = 0x101
 export async function runBatch(
   operations: KeyOperations,
   cache: HandleCache,
+  capture: Capture,
   items: readonly BatchItem[],
   options: OperationOptions,
 ): Promise<BatchResult[]> {
-  if (!Array.isArray(items))
+  if (!Array.isArray(items)) {
     throw new Pkcs11PoolError('INVALID_ARGUMENT', 'a batch is no array; expected an array of operations')
-  const results = new Array<BatchResult | undefined>(items.length)
-  await operations.withSession(options, async (context, pooled) => {
-    const first = await send(operations, cache, items, allOf(items), results, context, pooled)
-    if (first.length > 0) await send(operations, cache, items, first, results, context, pooled)
-  })
-  return results.map(
-    (result) => result ?? rejected(new Pkcs11PoolError('INTERNAL', 'an item of a batch was not answered')),
+  }
+  const results: Results = new Array(items.length)
+  const captured = items.flatMap((item: BatchItem, place) =>
+    settling(results, place, () => captureItem(capture, item, place)),
   )
+  if (captured.length > 0) {
+    await operations.withSession(options, async (context, pooled) => {
+      const batch = new Batch(operations, cache, context, pooled, results)
+      const refused = await batch.send(captured)
+      if (refused.length > 0) await batch.send(refused)
+    })
+  }
+  return results.map((result) => result ?? rejected(unanswered()))
 }
 
-/** Sends the items of the given places, and answers the places of those whose handle was refused. */
-async function send(
-  operations: KeyOperations,
-  cache: HandleCache,
-  items: readonly BatchItem[],
-  places: readonly number[],
-  results: (BatchResult | undefined)[],
-  context: CallContext,
-  pooled: PooledSession,
-): Promise<number[]> {
-  const sent: { place: number; item: BatchItem; handle: ObjectHandle }[] = []
-  const packed: Packed[] = []
-  for (const place of places) {
-    const item = items[place] as BatchItem
-    try {
-      const one = await pack(operations, cache, item, context, pooled)
-      packed.push(one)
-      sent.push({ place, item, handle: one[2] })
-    } catch (error) {
-      // Only what concerns this item alone is its own result; a lost session or login ends the batch.
-      if (!(error instanceof Pkcs11PoolError) || error.category !== 'caller') throw error
-      results[place] = rejected(error)
+/** Sends items over one session and puts what they come to in their places. */
+class Batch {
+  constructor(
+    readonly operations: KeyOperations,
+    readonly cache: HandleCache,
+    readonly context: CallContext,
+    readonly pooled: PooledSession,
+    readonly results: Results,
+  ) {}
+
+  /** @returns the items whose handle the token refused */
+  async send(items: readonly Captured[]): Promise<Captured[]> {
+    const sent: { item: Captured; handle: ObjectHandle }[] = []
+    for (const item of items) {
+      try {
+        sent.push({ item, handle: await this.#handleOf(item) })
+      } catch (error) {
+        // Only what concerns this item alone is its own result; a lost session or login ends the batch.
+        if (!(error instanceof Pkcs11PoolError) || error.category !== 'caller') throw error
+        this.results[item.place] = rejected(error)
+      }
     }
+    if (sent.length === 0) return []
+    const packed = sent.map(({ item, handle }) => [
+      OPERATIONS[item.op].operation,
+      item.mechanism,
+      handle,
+      item.data,
+      item.signature,
+    ])
+    const { engine, session } = this.context
+    const answers = (await engine.run(Operation.BATCH, session, this.context, packed)) as [number, number, unknown][]
+    return sent.flatMap(({ item, handle }, at) => this.#settle(item, handle, answers[at]))
   }
-  if (packed.length === 0) return []
-  const answers = (await context.engine.run(Operation.BATCH, context.session, context, packed)) as [
-    number,
-    number,
-    unknown,
-  ][]
-  const refused: number[] = []
-  for (const [at, { place, item, handle }] of sent.entries()) {
-    const [rv, fn, value] = answers[at] ?? [Outcome.ABANDONED, 0, undefined]
-    // Refused for want of a login: of this item nothing was done, and of the items after it neither. The caller logs in again.
-    if (rv === CKR_USER_NOT_LOGGED_IN) throw cryptokiError(rv, functionName(fn))
-    if (isRefusedHandle(rv)) {
-      cache.forgetHandle(handle)
-      refused.push(place)
-    }
-    results[place] = settle(item, rv, fn, value)
-    if (describeRv(rv).category === 'session') pooled.doubtful = true
+
+  async #handleOf({ key }: Captured): Promise<ObjectHandle> {
+    if (key === undefined) return 0
+    const known = this.cache.peek(cacheName(key.reference, key.use))
+    return known ?? this.operations.handleOf(key.reference, key.use, this.context, this.pooled)
   }
-  return refused
+
+  #settle(item: Captured, handle: ObjectHandle, answer: [number, number, unknown] | undefined): Captured[] {
+    const [rv, fn, value] = answer ?? [Outcome.ABANDONED, 0, undefined]
+    // Of this item nothing was done, and of those after it neither: all are made again after a new login.
+    if (rv === RETURN_VALUES.CKR_USER_NOT_LOGGED_IN.rv) throw cryptokiError(rv, functionName(fn))
+    if (rv > 0 && describeRv(rv).category === 'session') this.pooled.doubtful = true
+    this.results[item.place] = resultOf(item, rv, fn, value)
+    if (!isRefusedHandle(rv)) return []
+    this.cache.forgetHandle(handle)
+    return [item]
+  }
 }
 
-async function pack(
-  operations: KeyOperations,
-  cache: HandleCache,
-  item: BatchItem,
-  context: CallContext,
-  pooled: PooledSession,
-): Promise<Packed> {
+function captureItem(capture: Capture, item: BatchItem, place: number): Captured {
   const known = typeof item === 'object' && item !== null ? OPERATIONS[item.op] : undefined
   if (known === undefined) {
-    throw new Pkcs11PoolError(
-      'INVALID_ARGUMENT',
-      `an item's op is not known; expected one of ${Object.keys(OPERATIONS).join(', ')}`,
-    )
+    const expected = Object.keys(OPERATIONS).join(', ')
+    throw new Pkcs11PoolError('INVALID_ARGUMENT', `an item's op is not known; expected one of ${expected}`)
   }
-  const mechanism = packMechanism(item.mechanism)
-  const data = toBytes(item.data, 'data')
-  if (item.op === 'digest') return [known.operation, mechanism, 0, data]
-  const use = known.use ?? 'any'
-  checkReference(item.key)
-  const handle = cache.peek(cacheName(item.key, use)) ?? (await operations.handleOf(item.key, use, context, pooled))
-  if (item.op === 'verify') return [known.operation, mechanism, handle, data, toBytes(item.signature, 'signature')]
-  return [known.operation, mechanism, handle, data]
+  return {
+    place,
+    op: item.op,
+    key: item.op === 'digest' ? undefined : { reference: captureReference(item.key), use: known.use ?? 'any' },
+    mechanism: capture.mechanism(item.mechanism),
+    data: capture.bytes(item.data, 'data'),
+    signature: item.op === 'verify' ? capture.bytes(item.signature, 'signature') : undefined,
+  }
 }
 
-function settle(item: BatchItem, rv: number, fn: number, value: unknown): BatchResult {
-  if (item.op === 'verify' && (rv === 0 || saysInvalidSignature(rv))) return { status: 'fulfilled', value: rv === 0 }
-  if (rv === 0) return { status: 'fulfilled', value: value as Buffer }
-  const about = item.op === 'digest' ? 'a digest' : describeReference(item.key)
-  if (rv === Outcome.ABANDONED || rv === Outcome.EXPIRED) {
-    const reached = rv === Outcome.EXPIRED ? 'nothing of it reached the token' : 'whether it took effect is unknown'
-    return rejected(
-      new Pkcs11PoolError(
-        'OPERATION_TIMEOUT',
-        `${item.op} of ${about} had not finished by the batch's deadline; ${reached}`,
-      ),
-    )
+/** What `make` makes, or nothing, and its error in the item's place. */
+function settling(results: Results, place: number, make: () => Captured): Captured[] {
+  try {
+    return [make()]
+  } catch (error) {
+    if (!(error instanceof Pkcs11PoolError)) throw error
+    results[place] = rejected(error)
+    return []
   }
-  return rejected(cryptokiError(rv, functionName(fn), about))
+}
+
+function resultOf({ op, key }: Captured, rv: number, fn: number, value: unknown): BatchResult {
+  if (op === 'verify' && (rv === 0 || saysInvalidSignature(rv))) return { status: 'fulfilled', value: rv === 0 }
+  if (rv === 0) return { status: 'fulfilled', value: value as Buffer }
+  const about = key === undefined ? 'a digest' : describeReference(key.reference)
+  if (rv > 0) return rejected(cryptokiError(rv, functionName(fn), about))
+  const reached = rv === Outcome.EXPIRED ? 'nothing of it reached the token' : 'whether it took effect is unknown'
+  return rejected(
+    new Pkcs11PoolError('OPERATION_TIMEOUT', `${op} of ${about} had not finished by the batch's deadline; ${reached}`),
+  )
 }
 
 function rejected(reason: Pkcs11PoolError): BatchResult {
   return { status: 'rejected', reason }
 }
 
-function allOf(items: readonly unknown[]): number[] {
-  return items.map((_, at) => at)
+function unanswered(): Pkcs11PoolError {
+  return new Pkcs11PoolError('INTERNAL', 'an item of a batch was not answered')
 }

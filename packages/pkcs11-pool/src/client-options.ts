@@ -89,7 +89,7 @@ function lazyPool(pool: PoolOptions, connect: ClientOptions['connect']): PoolOpt
 function resolveToken(token: TokenSelector): TokenSelector {
   const expected = "one of { label: '…' }, { serial: '…' } or { slot: 3 }"
   checkNames('token', token, ['label', 'serial', 'slot'])
-  const given = Object.entries(token).filter(([, value]) => value !== undefined)
+  const given: [string, unknown][] = Object.entries(token).filter(([, value]) => value !== undefined)
   const [only, another] = given
   if (only === undefined || another !== undefined) throw invalid('token', token, expected)
   const [name, value] = only

@@ -10,8 +10,17 @@ import { HandleCache } from './keys/handle-cache.js'
 import type { Mechanism } from './pkcs11/mechanisms.js'
 import type { CloseOptions, PoolSizes, PoolStats } from './pool/index.js'
 import type { OperationOptions } from './session/call-context.js'
-import { type AeadOptions, decrypt, encrypt, open, type Sealed, seal } from './session/encrypt-decrypt.js'
-import type { KeyReference } from './session/key-reference.js'
+import { withCapture } from './session/capture.js'
+import {
+  type AeadOptions,
+  decrypt,
+  encrypt,
+  openInputs,
+  type Sealed,
+  seal,
+  sealMechanism,
+} from './session/encrypt-decrypt.js'
+import type { KeyReference, KeyUse } from './session/key-reference.js'
 import { generateRandom } from './session/random.js'
 import type { Session } from './session/session.js'
 import { digest, sign, verify } from './session/sign-verify.js'
@@ -52,23 +61,17 @@ export class Client {
 
   /** C_EncryptInit and C_Encrypt with the key of a reference: acquire, resolve, one hop off the loop, release. */
   encrypt(key: KeyReference, mechanism: Mechanism, data: Uint8Array, options: OperationOptions = {}): Promise<Buffer> {
-    return this.#core.operations.withKey(key, 'public', options, (context, handle) =>
-      encrypt(context, handle, mechanism, data),
-    )
+    return this.#crypt(encrypt, 'public', key, mechanism, data, options)
   }
 
   /** C_DecryptInit and C_Decrypt. */
   decrypt(key: KeyReference, mechanism: Mechanism, data: Uint8Array, options: OperationOptions = {}): Promise<Buffer> {
-    return this.#core.operations.withKey(key, 'private', options, (context, handle) =>
-      decrypt(context, handle, mechanism, data),
-    )
+    return this.#crypt(decrypt, 'private', key, mechanism, data, options)
   }
 
   /** C_SignInit and C_Sign. */
   sign(key: KeyReference, mechanism: Mechanism, data: Uint8Array, options: OperationOptions = {}): Promise<Buffer> {
-    return this.#core.operations.withKey(key, 'private', options, (context, handle) =>
-      sign(context, handle, mechanism, data),
-    )
+    return this.#crypt(sign, 'private', key, mechanism, data, options)
   }
 
   /** C_VerifyInit and C_Verify: false for a signature that is not the key's. */
@@ -79,21 +82,34 @@ export class Client {
     signature: Uint8Array,
     options: OperationOptions = {},
   ): Promise<boolean> {
-    return this.#core.operations.withKey(key, 'public', options, (context, handle) =>
-      verify(context, handle, mechanism, data, signature),
-    )
+    return withCapture((capture) => {
+      const packed = capture.mechanism(mechanism)
+      const bytes = capture.bytes(data, 'data')
+      const given = capture.bytes(signature, 'signature')
+      return this.#core.operations.withKey(key, 'public', options, (context, handle) =>
+        verify(context, handle, packed, bytes, given),
+      )
+    })
   }
 
   /** C_DigestInit and C_Digest. */
   digest(mechanism: Mechanism, data: Uint8Array, options: OperationOptions = {}): Promise<Buffer> {
-    return this.#core.operations.withSession(options, (context) => digest(context, mechanism, data))
+    return withCapture((capture) => {
+      const packed = capture.mechanism(mechanism)
+      const bytes = capture.bytes(data, 'data')
+      return this.#core.operations.withSession(options, (context) => digest(context, packed, bytes))
+    })
   }
 
   /** AES-GCM with a fresh IV of 12 bytes; `iv` in the answer is the one the token really used. */
   seal(key: KeyReference, plain: Uint8Array, options: AeadOptions & OperationOptions = {}): Promise<Sealed> {
-    return this.#core.operations.withKey(key, 'public', options, (context, handle) =>
-      seal(context, handle, plain, options),
-    )
+    return withCapture((capture) => {
+      const packed = sealMechanism(capture, options)
+      const bytes = capture.bytes(plain, 'plain')
+      return this.#core.operations.withKey(key, 'public', options, (context, handle) =>
+        seal(context, handle, packed, bytes),
+      )
+    })
   }
 
   /** The plaintext of what `seal` answered; a tag that does not verify is the token's CKR. */
@@ -102,14 +118,17 @@ export class Client {
     sealed: { iv: Uint8Array; ciphertext: Uint8Array; tag: Uint8Array },
     options: AeadOptions & OperationOptions = {},
   ): Promise<Buffer> {
-    return this.#core.operations.withKey(key, 'private', options, (context, handle) =>
-      open(context, handle, sealed, options),
-    )
+    return withCapture((capture) => {
+      const { mechanism, data } = openInputs(capture, sealed, options)
+      return this.#core.operations.withKey(key, 'private', options, (context, handle) =>
+        decrypt(context, handle, mechanism, data),
+      )
+    })
   }
 
   /** Several operations on one session in one hop, each settled on its own. */
   batch(items: readonly BatchItem[], options: OperationOptions = {}): Promise<BatchResult[]> {
-    return runBatch(this.#core.operations, this.#core.cache, items, options)
+    return withCapture((capture) => runBatch(this.#core.operations, this.#core.cache, capture, items, options))
   }
 
   /** C_GenerateRandom: `length` bytes, up to 64 MiB. */
@@ -195,6 +214,23 @@ export class Client {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  #crypt(
+    operation: typeof encrypt,
+    use: KeyUse,
+    key: KeyReference,
+    mechanism: Mechanism,
+    data: Uint8Array,
+    options: OperationOptions,
+  ): Promise<Buffer> {
+    return withCapture((capture) => {
+      const packed = capture.mechanism(mechanism)
+      const bytes = capture.bytes(data, 'data')
+      return this.#core.operations.withKey(key, use, options, (context, handle) =>
+        operation(context, handle, packed, bytes),
+      )
+    })
   }
 }
 

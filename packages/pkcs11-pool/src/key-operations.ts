@@ -6,7 +6,7 @@ import type { ObjectHandle } from './session/arguments.js'
 import type { CallContext, OperationOptions } from './session/call-context.js'
 import { findKey, readKey } from './session/find-key.js'
 import {
-  checkReference,
+  captureReference,
   describeReference,
   type KeyReference,
   type KeyUse,
@@ -15,6 +15,13 @@ import {
 } from './session/key-reference.js'
 import type { PooledSession } from './session/pooled-session.js'
 import { giveBack, type LeaseHost } from './session-leases.js'
+
+/** How a call on a pooled session is told apart from others, and whether it may be made on another session. */
+export interface SessionCall {
+  about?: (() => string) | undefined
+  /** it makes, changes or destroys something: what a lost session says of its outcome is not enough to make it again */
+  once?: boolean
+}
 
 /** One of the client's short calls: a pooled session, the key's handle, one hop, and the session back. */
 export class KeyOperations {
@@ -31,12 +38,12 @@ export class KeyOperations {
    * login is gone, is made once more with a fresh one, once for each of these reasons.
    */
   async withKey<R>(
-    reference: KeyReference,
+    given: KeyReference,
     use: KeyUse,
     options: OperationOptions,
     call: (context: CallContext, handle: ObjectHandle) => Promise<R>,
   ): Promise<R> {
-    checkReference(reference)
+    const reference = captureReference(given)
     const name = cacheName(reference, use)
     return this.withSession(
       options,
@@ -46,14 +53,12 @@ export class KeyOperations {
         try {
           return await call(context, handle)
         } catch (error) {
-          if (known !== undefined && refusedHandle(error)) {
-            this.#cache.forgetHandle(known)
-            return call(context, await this.handleOf(reference, use, context, pooled))
-          }
-          throw error
+          if (known === undefined || !refusedHandle(error)) throw error
+          this.#cache.forgetHandle(known)
+          return call(context, await this.handleOf(reference, use, context, pooled))
         }
       },
-      () => describeReference(reference),
+      { about: () => describeReference(reference) },
     )
   }
 
@@ -79,7 +84,7 @@ export class KeyOperations {
   async withSession<R>(
     options: OperationOptions,
     call: (context: CallContext, pooled: PooledSession) => Promise<R>,
-    about?: () => string,
+    { about, once = false }: SessionCall = {},
   ): Promise<R> {
     const host = this.#host
     const deadline = options.timeoutMs === undefined ? undefined : new Deadline(options.timeoutMs)
@@ -111,7 +116,7 @@ export class KeyOperations {
       if (failure.category === 'login' && !loggedInAgain) {
         loggedInAgain = true
         await login.renew(generation)
-      } else if (refusedSession(failure) && !anotherSession) {
+      } else if (refusedSession(failure) && !anotherSession && !once) {
         anotherSession = true
       } else {
         throw failure
@@ -137,7 +142,7 @@ async function isStillMeant(
 }
 
 /** The key's handle is not one, or not any more: nothing was done with any key. */
-export function refusedHandle(error: unknown): boolean {
+function refusedHandle(error: unknown): boolean {
   return error instanceof CryptokiError && isRefusedHandle(error.rv)
 }
 

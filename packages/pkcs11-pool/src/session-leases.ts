@@ -33,7 +33,7 @@ export function giveBack(pool: Pool<PooledSession>, entry: Entry<PooledSession>)
 }
 
 /** Runs a call, and once more after a new login where the token refused it because nobody was logged in: it had no effect then. */
-export async function withLogin<R>(host: LeaseHost, pooled: PooledSession, call: () => Promise<R>): Promise<R> {
+async function withLogin<R>(host: LeaseHost, pooled: PooledSession, call: () => Promise<R>): Promise<R> {
   const { login } = host.token
   const { generation } = login
   try {

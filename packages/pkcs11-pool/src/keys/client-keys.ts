@@ -1,11 +1,14 @@
 import { Pkcs11PoolError } from '../errors.js'
 import type { Mechanism } from '../pkcs11/mechanisms.js'
+import type { PackedTemplate } from '../pkcs11/protocol.js'
 import type { Template } from '../pkcs11/templates.js'
 import type { ObjectHandle } from '../session/arguments.js'
 import type { CallContext, OperationOptions } from '../session/call-context.js'
+import { type Capture, withCapture } from '../session/capture.js'
 import { findKey, findKeys } from '../session/find-key.js'
 import {
-  checkReference,
+  captureFilter,
+  captureReference,
   describeReference,
   idBytes,
   isKeyClass,
@@ -30,7 +33,7 @@ export interface KeySessions {
   withSession<R>(
     options: OperationOptions,
     call: (context: CallContext) => Promise<R>,
-    about?: () => string,
+    how?: { about?: () => string; once?: boolean },
   ): Promise<R>
   withKey<R>(
     reference: KeyReference,
@@ -61,59 +64,69 @@ export class ClientKeys {
    * for (const key of await client.keys.find({ label: 'k4' })) console.log(key.id, key.keyType)
    * ```
    */
-  find(filter: KeyReference = {}, options: OperationOptions = {}): Promise<Key[]> {
-    return this.#sessions.withSession(options, (context) => {
-      if (filter.label !== undefined || filter.id !== undefined) checkReference(filter)
-      else checkReference({ ...filter, label: '' })
-      return findKeys(context, { ...referenceTemplate(filter), CKA_TOKEN: true })
-    })
+  async find(filter: KeyReference = {}, options: OperationOptions = {}): Promise<Key[]> {
+    const captured = captureFilter(filter)
+    return this.#sessions.withSession(options, (context) =>
+      findKeys(context, { ...referenceTemplate(captured), CKA_TOKEN: true }),
+    )
   }
 
   /** The one key that a reference means, from the token. @throws KEY_NOT_FOUND, KEY_AMBIGUOUS */
-  get(reference: KeyReference, options: OperationOptions = {}): Promise<Key> {
-    return this.#sessions.withSession(options, (context) => findKey(context, reference, 'any', { CKA_TOKEN: true }))
+  async get(reference: KeyReference, options: OperationOptions = {}): Promise<Key> {
+    const captured = captureReference(reference)
+    return this.#sessions.withSession(options, (context) => findKey(context, captured, 'any', { CKA_TOKEN: true }))
   }
 
   /** C_GenerateKey of a token object. */
   generate(mechanism: Mechanism, template: Template, options: OperationOptions = {}): Promise<Key> {
-    return this.#make(template, 'CKO_SECRET_KEY', options, (context) => generateKey(context, mechanism, template))
+    return withCapture((capture) => {
+      const packed = capture.mechanism(mechanism)
+      return this.#make(capture, template, options, (context, attributes) => generateKey(context, packed, attributes))
+    })
   }
 
   /** C_GenerateKeyPair, both halves token objects. */
-  async generatePair(
+  generatePair(
     mechanism: Mechanism,
     publicTemplate: Template,
     privateTemplate: Template,
     options: OperationOptions = {},
   ): Promise<KeyPair> {
-    requireTokenObject(publicTemplate)
-    requireTokenObject(privateTemplate)
-    try {
-      const pair = await this.#sessions.withSession(options, (context) =>
-        generateKeyPair(context, mechanism, publicTemplate, privateTemplate),
-      )
-      return {
-        publicKey: describe(pair.publicKey, publicTemplate, 'CKO_PUBLIC_KEY'),
-        privateKey: describe(pair.privateKey, privateTemplate, 'CKO_PRIVATE_KEY'),
+    return withCapture(async (capture) => {
+      const packed = capture.mechanism(mechanism)
+      const forPublic = new NewKey(capture, publicTemplate, 'CKO_PUBLIC_KEY')
+      const forPrivate = new NewKey(capture, privateTemplate, 'CKO_PRIVATE_KEY')
+      try {
+        const pair = await this.#sessions.withSession(
+          options,
+          (context) => generateKeyPair(context, packed, forPublic.attributes, forPrivate.attributes),
+          { about: () => forPrivate.describe(), once: true },
+        )
+        return { publicKey: forPublic.made(pair.publicKey), privateKey: forPrivate.made(pair.privateKey) }
+      } finally {
+        this.#came(forPublic)
+        this.#came(forPrivate)
       }
-    } finally {
-      this.#came(publicTemplate)
-      this.#came(privateTemplate)
-    }
+    })
   }
 
   /** C_CreateObject of a token object whose value is in the template. */
   import(template: Template, options: OperationOptions = {}): Promise<Key> {
-    return this.#make(template, 'CKO_SECRET_KEY', options, (context) => createObject(context, template))
+    return withCapture((capture) =>
+      this.#make(capture, template, options, (context, attributes) => createObject(context, attributes)),
+    )
   }
 
   /** C_SetAttributeValue on the one key that a reference means. */
-  async update(reference: KeyReference, template: Template, options: OperationOptions = {}): Promise<void> {
-    try {
-      await this.#onFound(reference, options, (context, handle) => setAttributes(context, handle, template))
-    } finally {
-      this.#cache.clear()
-    }
+  update(reference: KeyReference, template: Template, options: OperationOptions = {}): Promise<void> {
+    return withCapture(async (capture) => {
+      const attributes = capture.template(template)
+      try {
+        await this.#onFound(reference, options, (context, handle) => setAttributes(context, handle, attributes))
+      } finally {
+        this.#cache.clear()
+      }
+    })
   }
 
   /** C_DestroyObject on the one key that a reference means, looked up afresh. */
@@ -134,10 +147,14 @@ export class ClientKeys {
     key: KeyReference,
     options: OperationOptions = {},
   ): Promise<Buffer> {
-    return this.#sessions.withKey(wrappingKey, 'public', options, async (context, wrapping) => {
-      // A public key is no secret: what is wrapped is a secret or private one.
-      const wrapped = await findKey(context, key, 'private', { CKA_TOKEN: true })
-      return wrapKey(context, mechanism, wrapping, wrapped.handle)
+    return withCapture((capture) => {
+      const packed = capture.mechanism(mechanism)
+      const captured = captureReference(key)
+      return this.#sessions.withKey(wrappingKey, 'public', options, async (context, wrapping) => {
+        // A public key is no secret: what is wrapped is a secret or private one.
+        const wrapped = await findKey(context, captured, 'private', { CKA_TOKEN: true })
+        return wrapKey(context, packed, wrapping, wrapped.handle)
+      })
     })
   }
 
@@ -149,9 +166,13 @@ export class ClientKeys {
     template: Template,
     options: OperationOptions = {},
   ): Promise<Key> {
-    return this.#makeWith(unwrappingKey, template, options, (context, handle) =>
-      unwrapKey(context, mechanism, handle, wrapped, template),
-    )
+    return withCapture((capture) => {
+      const packed = capture.mechanism(mechanism)
+      const bytes = capture.bytes(wrapped, 'wrapped')
+      return this.#makeWith(capture, unwrappingKey, template, options, (context, handle, attributes) =>
+        unwrapKey(context, packed, handle, bytes, attributes),
+      )
+    })
   }
 
   /** C_DeriveKey into a token object. */
@@ -161,9 +182,12 @@ export class ClientKeys {
     template: Template,
     options: OperationOptions = {},
   ): Promise<Key> {
-    return this.#makeWith(baseKey, template, options, (context, handle) =>
-      deriveKey(context, mechanism, handle, template),
-    )
+    return withCapture((capture) => {
+      const packed = capture.mechanism(mechanism)
+      return this.#makeWith(capture, baseKey, template, options, (context, handle, attributes) =>
+        deriveKey(context, packed, handle, attributes),
+      )
+    })
   }
 
   /** Forgets the cached handle of a reference, or of all: for when another process has changed keys. */
@@ -172,86 +196,119 @@ export class ClientKeys {
       this.#cache.clear()
       return
     }
-    checkReference(reference)
-    for (const use of ['private', 'public', 'any'] as const) this.#cache.forget(cacheName(reference, use))
+    const captured = captureReference(reference)
+    for (const use of ['private', 'public', 'any'] as const) this.#cache.forget(cacheName(captured, use))
   }
 
-  /** Finds the key in the same session and hop by hop, never from the cache: what changes a key must not hit another. */
-  #onFound<R>(
+  /** Finds the key in the same session just before, never in the cache: what changes a key must not hit another. */
+  async #onFound<R>(
     reference: KeyReference,
     options: OperationOptions,
     call: (context: CallContext, handle: ObjectHandle) => Promise<R>,
   ): Promise<R> {
+    const captured = captureReference(reference)
     return this.#sessions.withSession(
       options,
       async (context) => {
-        const key = await findKey(context, reference, 'any', { CKA_TOKEN: true })
+        const key = await findKey(context, captured, 'any', { CKA_TOKEN: true })
         return call(context, key.handle)
       },
-      () => describeReference(reference),
+      { about: () => describeReference(captured), once: true },
     )
   }
 
   async #make(
+    capture: Capture,
     template: Template,
-    otherwise: KeyClass,
     options: OperationOptions,
-    call: (context: CallContext) => Promise<ObjectHandle>,
+    call: (context: CallContext, attributes: PackedTemplate) => Promise<ObjectHandle>,
   ): Promise<Key> {
-    requireTokenObject(template)
+    const key = new NewKey(capture, template, 'CKO_SECRET_KEY')
     try {
-      const handle = await this.#sessions.withSession(options, call, () => describeTemplate(template))
-      return describe(handle, template, otherwise)
+      const handle = await this.#sessions.withSession(options, (context) => call(context, key.attributes), {
+        about: () => key.describe(),
+        once: true,
+      })
+      return key.made(handle)
     } finally {
-      this.#came(template)
+      this.#came(key)
     }
   }
 
+  /**
+   * Makes a key with another, which is found just before. Not by `withKey`: that makes a call again where the token refused the
+   * handle, and of a call that makes a key its answer is not enough to know that it made none.
+   */
   async #makeWith(
+    capture: Capture,
     reference: KeyReference,
     template: Template,
     options: OperationOptions,
-    call: (context: CallContext, handle: ObjectHandle) => Promise<ObjectHandle>,
+    call: (context: CallContext, handle: ObjectHandle, attributes: PackedTemplate) => Promise<ObjectHandle>,
   ): Promise<Key> {
-    requireTokenObject(template)
+    const captured = captureReference(reference)
+    const key = new NewKey(capture, template, 'CKO_SECRET_KEY')
     try {
-      const handle = await this.#sessions.withKey(reference, 'private', options, call)
-      return describe(handle, template, 'CKO_SECRET_KEY')
+      const handle = await this.#sessions.withSession(
+        options,
+        async (context) => {
+          const base = await findKey(context, captured, 'private', { CKA_TOKEN: true })
+          return call(context, base.handle, key.attributes)
+        },
+        { about: () => key.describe(), once: true },
+      )
+      return key.made(handle)
     } finally {
-      this.#came(template)
+      this.#came(key)
     }
   }
 
   /** Also after a failure: a call that was given up may still make the key. */
-  #came(template: Template): void {
-    const { CKA_ID } = template
-    this.#cache.forgetMatching(template.CKA_LABEL, CKA_ID === undefined ? undefined : idBytes(CKA_ID))
+  #came({ label, id }: NewKey): void {
+    this.#cache.forgetMatching(label, id)
   }
 }
 
-function requireTokenObject(template: Template): void {
-  if (template?.CKA_TOKEN === true) return
-  throw new Pkcs11PoolError(
-    'INVALID_ARGUMENT',
-    'the template does not say CKA_TOKEN: true; expected a token object. for a session object, which dies with its session, use ' +
-      'withSession',
-  )
-}
+/** A key that is being made: its attributes, and what is known of it from them without asking the token again. */
+class NewKey {
+  readonly attributes: PackedTemplate
+  readonly label: string | undefined
+  readonly id: Buffer | undefined
+  readonly #class: KeyClass
+  readonly #keyType: string | undefined
+  readonly #sizeBits: number | undefined
 
-function describeTemplate({ CKA_LABEL }: Template): string {
-  return CKA_LABEL === undefined ? 'a key' : `key with label ${JSON.stringify(CKA_LABEL)}`
-}
+  /** @throws INVALID_ARGUMENT */
+  constructor(capture: Capture, template: Template, otherwise: KeyClass) {
+    this.attributes = capture.template(template)
+    if (template.CKA_TOKEN !== true) {
+      throw new Pkcs11PoolError(
+        'INVALID_ARGUMENT',
+        'the template does not say CKA_TOKEN: true; expected a token object. for a session object, which dies with its session, ' +
+          'use withSession',
+      )
+    }
+    const { CKA_CLASS, CKA_LABEL, CKA_ID, CKA_KEY_TYPE, CKA_VALUE_LEN, CKA_VALUE, CKA_MODULUS_BITS } = template
+    const bytes = CKA_VALUE_LEN ?? CKA_VALUE?.length
+    this.label = CKA_LABEL
+    this.id = CKA_ID === undefined ? undefined : idBytes(CKA_ID)
+    this.#class = isKeyClass(CKA_CLASS) ? CKA_CLASS : otherwise
+    this.#keyType = CKA_KEY_TYPE === undefined ? undefined : String(CKA_KEY_TYPE)
+    this.#sizeBits = bytes === undefined ? CKA_MODULUS_BITS : bytes * 8
+  }
 
-/** The key that a template made: what the template does not tell is left open rather than asked for in another call. */
-function describe(handle: ObjectHandle, template: Template, otherwise: KeyClass): Key {
-  const { CKA_CLASS, CKA_LABEL, CKA_ID, CKA_KEY_TYPE, CKA_VALUE_LEN, CKA_VALUE, CKA_MODULUS_BITS } = template
-  const bytes = CKA_VALUE_LEN ?? CKA_VALUE?.length
-  return {
-    handle,
-    class: isKeyClass(CKA_CLASS) ? CKA_CLASS : otherwise,
-    label: CKA_LABEL ?? '',
-    id: CKA_ID === undefined ? Buffer.alloc(0) : idBytes(CKA_ID),
-    keyType: CKA_KEY_TYPE === undefined ? undefined : String(CKA_KEY_TYPE),
-    sizeBits: bytes === undefined ? CKA_MODULUS_BITS : bytes * 8,
+  describe(): string {
+    return this.label === undefined ? 'a key' : `key with label ${JSON.stringify(this.label)}`
+  }
+
+  made(handle: ObjectHandle): Key {
+    return {
+      handle,
+      class: this.#class,
+      label: this.label ?? '',
+      id: this.id ?? Buffer.alloc(0),
+      keyType: this.#keyType,
+      sizeBits: this.#sizeBits,
+    }
   }
 }

@@ -1,4 +1,5 @@
 import { Pkcs11PoolError } from '../errors.js'
+import { typeName } from './capture.js'
 
 /** An object of the token, as its module numbers it: a bigint where a number could not hold it exactly. */
 export type ObjectHandle = number | bigint
@@ -17,12 +18,6 @@ export function toHandle(value: HandleLike, name: string): ObjectHandle {
   )
 }
 
-/** @throws INVALID_ARGUMENT */
-export function toBytes(value: Uint8Array, name: string): Uint8Array {
-  if (value instanceof Uint8Array) return value
-  throw new Pkcs11PoolError('INVALID_ARGUMENT', `${name} is ${typeName(value)}; expected a Uint8Array or Buffer`)
-}
-
 /** The most that one C_GenerateRandom is asked for. */
 const MOST_RANDOM = 64 * 1024 * 1024
 
@@ -33,11 +28,4 @@ export function toLength(value: number, name: string): number {
     'INVALID_ARGUMENT',
     `${name} is ${typeof value === 'number' ? value : typeName(value)}; expected a whole number of bytes from 0 to ${MOST_RANDOM}`,
   )
-}
-
-/** The type of a value that was not expected: never the value itself, which may be a secret. */
-function typeName(value: unknown): string {
-  if (value === null || value === undefined) return String(value)
-  if (typeof value !== 'object') return `of type ${typeof value}`
-  return `a ${(value as object).constructor?.name ?? 'object'}`
 }

@@ -1,6 +1,7 @@
 import { Pkcs11PoolError } from '../errors.js'
 import type { Engine, EngineSession } from '../pkcs11/engine.js'
-import { type Mechanism, mechanismName } from '../pkcs11/mechanisms.js'
+import { mechanismName } from '../pkcs11/mechanisms.js'
+import type { PackedMechanism } from '../pkcs11/protocol.js'
 
 /** What one call may say of itself. */
 export interface OperationOptions {
@@ -21,20 +22,23 @@ export interface CallContext {
 }
 
 /** The same call, its errors naming the mechanism too. */
-export function withMechanism(context: CallContext, mechanism: Mechanism): CallContext {
+export function withMechanism(context: CallContext, mechanism: PackedMechanism): CallContext {
   const { engine, session, timeoutMs, signal, about } = context
   return {
     engine,
     session,
     timeoutMs,
     signal,
-    about: () => (about === undefined ? nameOf(mechanism) : `${nameOf(mechanism)} with ${about()}`),
+    about: () => {
+      const name = mechanismName(packedType(mechanism))
+      return about === undefined ? name : `${name} with ${about()}`
+    },
   }
 }
 
-function nameOf(mechanism: Mechanism): string {
-  const name = typeof mechanism === 'string' ? mechanism : mechanism.mechanism
-  return typeof name === 'number' ? mechanismName(name) : name
+/** The mechanism's number: the first field of a packed mechanism. */
+function packedType(mechanism: PackedMechanism): number {
+  return Number(new DataView(mechanism.buffer, mechanism.byteOffset).getBigUint64(0, true))
 }
 
 /** @throws INVALID_ARGUMENT */

@@ -1,10 +1,9 @@
 import { randomFillSync } from 'node:crypto'
 import { Pkcs11PoolError } from '../errors.js'
-import type { Mechanism } from '../pkcs11/mechanisms.js'
-import { packMechanism } from '../pkcs11/mechanisms.js'
-import { Operation } from '../pkcs11/protocol.js'
-import { type ObjectHandle, toBytes } from './arguments.js'
+import { Operation, type PackedMechanism } from '../pkcs11/protocol.js'
+import type { ObjectHandle } from './arguments.js'
 import { type CallContext, withMechanism } from './call-context.js'
+import { type Capture, toBytes } from './capture.js'
 
 /** AES-GCM's answer: what `open` needs to give the plaintext back. */
 export interface Sealed {
@@ -25,21 +24,21 @@ export interface AeadOptions {
 const GCM_IV_BYTES = 12
 const GCM_TAG_BYTES = 16
 
-/** C_EncryptInit and C_Encrypt in one hop (PKCS#11 2.40 section 5.8). */
+/** C_EncryptInit and C_Encrypt in one hop (PKCS#11 2.40, "Encryption functions"). */
 export function encrypt(
   context: CallContext,
   key: ObjectHandle,
-  mechanism: Mechanism,
+  mechanism: PackedMechanism,
   data: Uint8Array,
 ): Promise<Buffer> {
   return transform(context, Operation.ENCRYPT, key, mechanism, data)
 }
 
-/** C_DecryptInit and C_Decrypt in one hop (PKCS#11 2.40 section 5.9). */
+/** C_DecryptInit and C_Decrypt in one hop (PKCS#11 2.40, "Decryption functions"). */
 export function decrypt(
   context: CallContext,
   key: ObjectHandle,
-  mechanism: Mechanism,
+  mechanism: PackedMechanism,
   data: Uint8Array,
 ): Promise<Buffer> {
   return transform(context, Operation.DECRYPT, key, mechanism, data)
@@ -49,47 +48,38 @@ function transform(
   context: CallContext,
   operation: Operation,
   key: ObjectHandle,
-  mechanism: Mechanism,
+  mechanism: PackedMechanism,
   data: Uint8Array,
 ): Promise<Buffer> {
-  const packed = packMechanism(mechanism)
-  return context.engine.run(
-    operation,
-    context.session,
-    withMechanism(context, mechanism),
-    packed,
-    key,
-    toBytes(data, 'data'),
-  ) as Promise<Buffer>
+  const call = withMechanism(context, mechanism)
+  return context.engine.run(operation, context.session, call, mechanism, key, data) as Promise<Buffer>
 }
 
-/** AES-GCM with a fresh random IV of 12 bytes and a tag of 16. */
+/** What `seal` sends: AES-GCM with a fresh random IV of 12 bytes and a tag of 16. */
+export function sealMechanism(capture: Capture, { aad }: AeadOptions = {}): PackedMechanism {
+  return gcm(capture, randomFillSync(Buffer.alloc(GCM_IV_BYTES)), aad)
+}
+
+/** C_EncryptInit and C_Encrypt with AES-GCM, the IV read back afterwards. */
 export async function seal(
   context: CallContext,
   key: ObjectHandle,
+  mechanism: PackedMechanism,
   plain: Uint8Array,
-  { aad }: AeadOptions = {},
 ): Promise<Sealed> {
-  const iv = randomFillSync(Buffer.alloc(GCM_IV_BYTES))
-  const mechanism = packMechanism({ mechanism: 'CKM_AES_GCM', iv, ...(aad === undefined ? {} : { aad }) })
-  const bytes = toBytes(plain, 'plain')
-  const sealed = (await context.engine.run(Operation.SEAL, context.session, context, mechanism, key, bytes)) as [
-    Buffer,
-    Buffer,
-  ]
-  const [output, usedIv] = sealed
+  const call = withMechanism(context, mechanism)
+  const sealed = await context.engine.run(Operation.SEAL, context.session, call, mechanism, key, plain)
+  const [output, iv] = sealed as [Buffer, Buffer]
   const end = output.length - GCM_TAG_BYTES
-  return { iv: usedIv, ciphertext: output.subarray(0, end), tag: output.subarray(end) }
+  return { iv, ciphertext: output.subarray(0, end), tag: output.subarray(end) }
 }
 
-/** The plaintext of what `seal` answered. A tag that does not verify is the token's CKR. */
-export function open(
-  context: CallContext,
-  key: ObjectHandle,
+/** What `open` sends to C_Decrypt: the mechanism, and ciphertext and tag as one. @throws INVALID_ARGUMENT */
+export function openInputs(
+  capture: Capture,
   sealed: { iv: Uint8Array; ciphertext: Uint8Array; tag: Uint8Array },
   { aad }: AeadOptions = {},
-): Promise<Buffer> {
-  const iv = toBytes(sealed.iv, 'iv')
+): { mechanism: PackedMechanism; data: Uint8Array } {
   const tag = toBytes(sealed.tag, 'tag')
   if (tag.length !== GCM_TAG_BYTES) {
     throw new Pkcs11PoolError(
@@ -97,7 +87,10 @@ export function open(
       `tag has ${tag.length} bytes; expected ${GCM_TAG_BYTES}, as seal answers`,
     )
   }
-  const mechanism: Mechanism = { mechanism: 'CKM_AES_GCM', iv, ...(aad === undefined ? {} : { aad }) }
-  const data = Buffer.concat([toBytes(sealed.ciphertext, 'ciphertext'), tag])
-  return decrypt(context, key, mechanism, data)
+  const mechanism = gcm(capture, toBytes(sealed.iv, 'iv'), aad)
+  return { mechanism, data: capture.joined(toBytes(sealed.ciphertext, 'ciphertext'), tag) }
+}
+
+function gcm(capture: Capture, iv: Uint8Array, aad: Uint8Array | undefined): PackedMechanism {
+  return capture.mechanism({ mechanism: 'CKM_AES_GCM', iv, ...(aad === undefined ? {} : { aad }) })
 }

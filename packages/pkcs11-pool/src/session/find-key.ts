@@ -1,9 +1,8 @@
 import { Pkcs11PoolError } from '../errors.js'
-import { attributeType, decodeAttribute, type Template } from '../pkcs11/templates.js'
+import { attributeType, decodeAttribute, packTemplate, type Template } from '../pkcs11/templates.js'
 import type { ObjectHandle } from './arguments.js'
 import type { CallContext } from './call-context.js'
 import {
-  checkReference,
   describeId,
   describeReference,
   isKeyClass,
@@ -30,7 +29,7 @@ export async function readKey(context: CallContext, handle: ObjectHandle): Promi
 
 /** All keys that match a template, with what tells them apart, in one hop. */
 export async function findKeys(context: CallContext, filter: Template, most = MOST_KEYS): Promise<Key[]> {
-  const found = await find(context, filter, most, READ_TYPES)
+  const found = await find(context, packTemplate(filter), most, READ_TYPES)
   return found.flatMap(([handle, values]) => toKey(handle, values) ?? [])
 }
 
@@ -45,7 +44,6 @@ export async function findKey(
   use: KeyUse = 'any',
   extra: Template = {},
 ): Promise<Key> {
-  checkReference(reference)
   const filter = { ...referenceTemplate(reference), ...extra }
   const keys = (await findKeys(context, filter, MOST_CANDIDATES)).filter((key) => serves(use, key.class))
   const [key] = keys

@@ -41,8 +41,26 @@ export function isKeyClass(value: unknown): value is KeyClass {
   return (KEY_CLASSES as readonly unknown[]).includes(value)
 }
 
-/** @throws INVALID_ARGUMENT for a reference that names nothing, or has a member of the wrong type or name */
-export function checkReference(reference: KeyReference): void {
+/**
+ * A copy of a reference that its caller cannot change any more.
+ *
+ * @throws INVALID_ARGUMENT for a reference that names nothing, or has a member of the wrong type or name
+ */
+export function captureReference(reference: KeyReference): KeyReference {
+  checkReference(reference)
+  const { label, id, class: keyClass } = reference
+  return { label, id: typeof id === 'object' ? Buffer.from(id) : id, class: keyClass }
+}
+
+/** The same of a filter, which may name nothing and then means every key. @throws INVALID_ARGUMENT */
+export function captureFilter(filter: KeyReference): KeyReference {
+  const { label, id } = filter ?? {}
+  if (label !== undefined || id !== undefined) return captureReference(filter)
+  checkReference({ ...filter, label: '' })
+  return { class: filter.class }
+}
+
+function checkReference(reference: KeyReference): void {
   if (typeof reference !== 'object' || reference === null) {
     throw invalid(
       `a key reference is of type ${reference === null ? 'null' : typeof reference}; expected { label, id, class }`,

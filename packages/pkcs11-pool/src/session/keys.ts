@@ -1,10 +1,6 @@
-import type { Mechanism } from '../pkcs11/mechanisms.js'
-import { packMechanism } from '../pkcs11/mechanisms.js'
-import { Operation } from '../pkcs11/protocol.js'
-import type { Template } from '../pkcs11/templates.js'
-import { type ObjectHandle, toBytes } from './arguments.js'
+import { Operation, type PackedMechanism, type PackedTemplate } from '../pkcs11/protocol.js'
+import type { ObjectHandle } from './arguments.js'
 import { type CallContext, withMechanism } from './call-context.js'
-import { withTemplate } from './objects.js'
 
 /** The handles of a key pair. */
 export interface KeyPairHandles {
@@ -12,34 +8,25 @@ export interface KeyPairHandles {
   privateKey: ObjectHandle
 }
 
-/** C_GenerateKey (PKCS#11 2.40 section 5.14). Never repeated by the library, as are all that make a key. */
-export function generateKey(context: CallContext, mechanism: Mechanism, template: Template): Promise<ObjectHandle> {
-  const packed = packMechanism(mechanism)
-  return withTemplate(template, (attributes) =>
-    context.engine.run(Operation.GENERATE_KEY, context.session, withMechanism(context, mechanism), packed, attributes),
-  ) as Promise<ObjectHandle>
+// PKCS#11 2.40, "Key management functions". Never repeated by the library, since they make keys.
+
+/** C_GenerateKey. */
+export function generateKey(
+  context: CallContext,
+  mechanism: PackedMechanism,
+  template: PackedTemplate,
+): Promise<ObjectHandle> {
+  return run(context, Operation.GENERATE_KEY, mechanism, template) as Promise<ObjectHandle>
 }
 
 /** C_GenerateKeyPair. */
 export async function generateKeyPair(
   context: CallContext,
-  mechanism: Mechanism,
-  publicTemplate: Template,
-  privateTemplate: Template,
+  mechanism: PackedMechanism,
+  publicTemplate: PackedTemplate,
+  privateTemplate: PackedTemplate,
 ): Promise<KeyPairHandles> {
-  const packed = packMechanism(mechanism)
-  const pair = await withTemplate(publicTemplate, (publicAttributes) =>
-    withTemplate(privateTemplate, (privateAttributes) =>
-      context.engine.run(
-        Operation.GENERATE_KEY_PAIR,
-        context.session,
-        withMechanism(context, mechanism),
-        packed,
-        publicAttributes,
-        privateAttributes,
-      ),
-    ),
-  )
+  const pair = await run(context, Operation.GENERATE_KEY_PAIR, mechanism, publicTemplate, privateTemplate)
   const [publicKey, privateKey] = pair as [ObjectHandle, ObjectHandle]
   return { publicKey, privateKey }
 }
@@ -47,60 +34,40 @@ export async function generateKeyPair(
 /** C_WrapKey: `key` encrypted under `wrappingKey`. */
 export function wrapKey(
   context: CallContext,
-  mechanism: Mechanism,
+  mechanism: PackedMechanism,
   wrappingKey: ObjectHandle,
   key: ObjectHandle,
 ): Promise<Buffer> {
-  const packed = packMechanism(mechanism)
-  return context.engine.run(
-    Operation.WRAP_KEY,
-    context.session,
-    withMechanism(context, mechanism),
-    packed,
-    wrappingKey,
-    key,
-  ) as Promise<Buffer>
+  return run(context, Operation.WRAP_KEY, mechanism, wrappingKey, key) as Promise<Buffer>
 }
 
 /** C_UnwrapKey. */
 export function unwrapKey(
   context: CallContext,
-  mechanism: Mechanism,
+  mechanism: PackedMechanism,
   unwrappingKey: ObjectHandle,
   wrapped: Uint8Array,
-  template: Template,
+  template: PackedTemplate,
 ): Promise<ObjectHandle> {
-  const packed = packMechanism(mechanism)
-  const bytes = toBytes(wrapped, 'wrapped')
-  return withTemplate(template, (attributes) =>
-    context.engine.run(
-      Operation.UNWRAP_KEY,
-      context.session,
-      withMechanism(context, mechanism),
-      packed,
-      unwrappingKey,
-      bytes,
-      attributes,
-    ),
-  ) as Promise<ObjectHandle>
+  return run(context, Operation.UNWRAP_KEY, mechanism, unwrappingKey, wrapped, template) as Promise<ObjectHandle>
 }
 
 /** C_DeriveKey. */
 export function deriveKey(
   context: CallContext,
-  mechanism: Mechanism,
+  mechanism: PackedMechanism,
   baseKey: ObjectHandle,
-  template: Template,
+  template: PackedTemplate,
 ): Promise<ObjectHandle> {
-  const packed = packMechanism(mechanism)
-  return withTemplate(template, (attributes) =>
-    context.engine.run(
-      Operation.DERIVE_KEY,
-      context.session,
-      withMechanism(context, mechanism),
-      packed,
-      baseKey,
-      attributes,
-    ),
-  ) as Promise<ObjectHandle>
+  return run(context, Operation.DERIVE_KEY, mechanism, baseKey, template) as Promise<ObjectHandle>
+}
+
+function run(
+  context: CallContext,
+  operation: Operation,
+  mechanism: PackedMechanism,
+  ...args: unknown[]
+): Promise<unknown> {
+  const call = withMechanism(context, mechanism)
+  return context.engine.run(operation, context.session, call, mechanism, ...args)
 }

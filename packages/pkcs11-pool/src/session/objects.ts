@@ -1,30 +1,13 @@
-import { Operation } from '../pkcs11/protocol.js'
-import {
-  type AttributeName,
-  type AttributeValues,
-  attributeType,
-  decodeAttribute,
-  packTemplate,
-  type Template,
-} from '../pkcs11/templates.js'
+import { Operation, type PackedTemplate } from '../pkcs11/protocol.js'
+import { type AttributeName, type AttributeValues, attributeType, decodeAttribute } from '../pkcs11/templates.js'
 import type { ObjectHandle } from './arguments.js'
 import type { CallContext } from './call-context.js'
 
 /** How many objects one find answers unless asked for another number. */
 const MOST_FOUND = 100_000
 
-/** Sends a packed template and wipes it: it may hold a key's value. */
-export function withTemplate<R>(template: Template, send: (packed: Uint8Array) => R): R {
-  const packed = packTemplate(template)
-  try {
-    return send(packed)
-  } finally {
-    packed.fill(0)
-  }
-}
-
-/** C_FindObjectsInit, C_FindObjects until there are no more, C_FindObjectsFinal, in one hop (PKCS#11 2.40 section 5.7). */
-export async function findObjects(context: CallContext, filter: Template): Promise<ObjectHandle[]> {
+/** C_FindObjectsInit, C_FindObjects until there are no more, C_FindObjectsFinal, in one hop (PKCS#11 2.40, "Object management functions"). */
+export async function findObjects(context: CallContext, filter: PackedTemplate): Promise<ObjectHandle[]> {
   const found = await find(context, filter, MOST_FOUND, null)
   return found.map(([handle]) => handle)
 }
@@ -32,13 +15,12 @@ export async function findObjects(context: CallContext, filter: Template): Promi
 /** Finds objects and reads attributes of each, in one hop. */
 export async function find(
   context: CallContext,
-  filter: Template,
+  filter: PackedTemplate,
   most: number,
   types: readonly (number | bigint)[] | null,
 ): Promise<[ObjectHandle, (Buffer | null)[]][]> {
-  const flat = (await withTemplate(filter, (packed) =>
-    context.engine.run(Operation.FIND, context.session, context, packed, most, types),
-  )) as (ObjectHandle | (Buffer | null)[] | null)[]
+  const answer = await context.engine.run(Operation.FIND, context.session, context, filter, most, types)
+  const flat = answer as (ObjectHandle | (Buffer | null)[] | null)[]
   const pairs: [ObjectHandle, (Buffer | null)[]][] = []
   for (let at = 0; at < flat.length; at += 2) {
     pairs.push([flat[at] as ObjectHandle, (flat[at + 1] ?? []) as (Buffer | null)[]])
@@ -72,24 +54,26 @@ export async function getAttributes<N extends AttributeName>(
 }
 
 /** C_SetAttributeValue. Never repeated by the library: after a timeout, look at the object. */
-export async function setAttributes(context: CallContext, object: ObjectHandle, template: Template): Promise<void> {
-  await withTemplate(template, (packed) =>
-    context.engine.run(Operation.SET_ATTRIBUTES, context.session, context, object, packed),
-  )
+export async function setAttributes(
+  context: CallContext,
+  object: ObjectHandle,
+  template: PackedTemplate,
+): Promise<void> {
+  await context.engine.run(Operation.SET_ATTRIBUTES, context.session, context, object, template)
 }
 
 /** C_CreateObject. Never repeated by the library. */
-export function createObject(context: CallContext, template: Template): Promise<ObjectHandle> {
-  return withTemplate(template, (packed) =>
-    context.engine.run(Operation.CREATE_OBJECT, context.session, context, packed),
-  ) as Promise<ObjectHandle>
+export function createObject(context: CallContext, template: PackedTemplate): Promise<ObjectHandle> {
+  return context.engine.run(Operation.CREATE_OBJECT, context.session, context, template) as Promise<ObjectHandle>
 }
 
 /** C_CopyObject, with what the copy shall have differently. Never repeated by the library. */
-export function copyObject(context: CallContext, object: ObjectHandle, template: Template): Promise<ObjectHandle> {
-  return withTemplate(template, (packed) =>
-    context.engine.run(Operation.COPY_OBJECT, context.session, context, object, packed),
-  ) as Promise<ObjectHandle>
+export function copyObject(
+  context: CallContext,
+  object: ObjectHandle,
+  template: PackedTemplate,
+): Promise<ObjectHandle> {
+  return context.engine.run(Operation.COPY_OBJECT, context.session, context, object, template) as Promise<ObjectHandle>
 }
 
 /** C_DestroyObject. Never repeated by the library. */

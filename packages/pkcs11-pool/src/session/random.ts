@@ -1,5 +1,5 @@
 import { Operation } from '../pkcs11/protocol.js'
-import { toBytes, toLength } from './arguments.js'
+import { toLength } from './arguments.js'
 import type { CallContext } from './call-context.js'
 
 /** C_GenerateRandom (PKCS#11 2.40 section 5.15): `length` bytes, up to 64 MiB. */
@@ -10,5 +10,5 @@ export function generateRandom(context: CallContext, length: number): Promise<Bu
 
 /** C_SeedRandom: mixes `seed` into the token's generator; many tokens take none. */
 export async function seedRandom(context: CallContext, seed: Uint8Array): Promise<void> {
-  await context.engine.run(Operation.SEED_RANDOM, context.session, context, toBytes(seed, 'seed'))
+  await context.engine.run(Operation.SEED_RANDOM, context.session, context, seed)
 }

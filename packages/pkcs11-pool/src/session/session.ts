@@ -4,9 +4,10 @@ import { Operation } from '../pkcs11/protocol.js'
 import type { AttributeName, AttributeValues, Template } from '../pkcs11/templates.js'
 import { type HandleLike, type ObjectHandle, toHandle } from './arguments.js'
 import type { CallContext, OperationOptions } from './call-context.js'
-import { type AeadOptions, decrypt, encrypt, open, type Sealed, seal } from './encrypt-decrypt.js'
+import { type Capture, withCapture } from './capture.js'
+import { type AeadOptions, decrypt, encrypt, openInputs, type Sealed, seal, sealMechanism } from './encrypt-decrypt.js'
 import { findKey } from './find-key.js'
-import type { Key, KeyReference } from './key-reference.js'
+import { captureReference, type Key, type KeyReference } from './key-reference.js'
 import { deriveKey, generateKey, generateKeyPair, type KeyPairHandles, unwrapKey, wrapKey } from './keys.js'
 import { copyObject, createObject, destroyObject, findObjects, getAttributes, setAttributes } from './objects.js'
 import type { PooledSession } from './pooled-session.js'
@@ -69,12 +70,18 @@ export class Session {
 
   /** Handles of all objects that have the attributes. */
   findObjects(filter: Template, options?: OperationOptions): Promise<ObjectHandle[]> {
-    return this.#run(options, (context) => findObjects(context, filter))
+    return this.#capturing((capture) => {
+      const packed = capture.template(filter)
+      return this.#run(options, (context) => findObjects(context, packed))
+    })
   }
 
   /** @throws KEY_NOT_FOUND, KEY_AMBIGUOUS */
   findKey(reference: KeyReference, options?: OperationOptions): Promise<Key> {
-    return this.#run(options, (context) => findKey(context, reference))
+    return this.#capturing(() => {
+      const captured = captureReference(reference)
+      return this.#run(options, (context) => findKey(context, captured))
+    })
   }
 
   /** Attributes by name; undefined for what the object does not have or must not tell. */
@@ -83,27 +90,49 @@ export class Session {
     names: readonly N[],
     options?: OperationOptions,
   ): Promise<Pick<AttributeValues, N>> {
-    return this.#run(options, (context) => getAttributes(context, toHandle(object, 'object'), names))
+    return this.#capturing(() => {
+      const handle = toHandle(object, 'object')
+      const captured = [...names]
+      return this.#run(options, (context) => getAttributes(context, handle, captured))
+    })
   }
 
   setAttributes(object: HandleLike, template: Template, options?: OperationOptions): Promise<void> {
-    return this.#change(options, (context) => setAttributes(context, toHandle(object, 'object'), template))
+    return this.#capturing((capture) => {
+      const handle = toHandle(object, 'object')
+      const packed = capture.template(template)
+      return this.#change(options, (context) => setAttributes(context, handle, packed))
+    })
   }
 
   createObject(template: Template, options?: OperationOptions): Promise<ObjectHandle> {
-    return this.#make(template, options, (context) => createObject(context, template))
+    return this.#capturing((capture) => {
+      const packed = capture.template(template)
+      return this.#make(template, options, (context) => createObject(context, packed))
+    })
   }
 
   copyObject(object: HandleLike, template: Template, options?: OperationOptions): Promise<ObjectHandle> {
-    return this.#make(template, options, (context) => copyObject(context, toHandle(object, 'object'), template))
+    return this.#capturing((capture) => {
+      const handle = toHandle(object, 'object')
+      const packed = capture.template(template)
+      return this.#make(template, options, (context) => copyObject(context, handle, packed))
+    })
   }
 
   destroyObject(object: HandleLike, options?: OperationOptions): Promise<void> {
-    return this.#change(options, (context) => destroyObject(context, toHandle(object, 'object')))
+    return this.#capturing(() => {
+      const handle = toHandle(object, 'object')
+      return this.#change(options, (context) => destroyObject(context, handle))
+    })
   }
 
   generateKey(mechanism: Mechanism, template: Template, options?: OperationOptions): Promise<ObjectHandle> {
-    return this.#make(template, options, (context) => generateKey(context, mechanism, template))
+    return this.#capturing((capture) => {
+      const packed = capture.mechanism(mechanism)
+      const attributes = capture.template(template)
+      return this.#make(template, options, (context) => generateKey(context, packed, attributes))
+    })
   }
 
   generateKeyPair(
@@ -112,14 +141,22 @@ export class Session {
     privateTemplate: Template,
     options?: OperationOptions,
   ): Promise<KeyPairHandles> {
-    const both = { CKA_TOKEN: publicTemplate?.CKA_TOKEN === true && privateTemplate?.CKA_TOKEN === true }
-    return this.#make(both, options, (context) => generateKeyPair(context, mechanism, publicTemplate, privateTemplate))
+    return this.#capturing((capture) => {
+      const packed = capture.mechanism(mechanism)
+      const forPublic = capture.template(publicTemplate)
+      const forPrivate = capture.template(privateTemplate)
+      const both = { CKA_TOKEN: publicTemplate.CKA_TOKEN === true && privateTemplate.CKA_TOKEN === true }
+      return this.#make(both, options, (context) => generateKeyPair(context, packed, forPublic, forPrivate))
+    })
   }
 
   wrapKey(mechanism: Mechanism, wrappingKey: HandleLike, key: HandleLike, options?: OperationOptions): Promise<Buffer> {
-    return this.#run(options, (context) =>
-      wrapKey(context, mechanism, toHandle(wrappingKey, 'wrappingKey'), toHandle(key, 'key')),
-    )
+    return this.#capturing((capture) => {
+      const packed = capture.mechanism(mechanism)
+      const wrapping = toHandle(wrappingKey, 'wrappingKey')
+      const wrapped = toHandle(key, 'key')
+      return this.#run(options, (context) => wrapKey(context, packed, wrapping, wrapped))
+    })
   }
 
   unwrapKey(
@@ -129,9 +166,13 @@ export class Session {
     template: Template,
     options?: OperationOptions,
   ): Promise<ObjectHandle> {
-    return this.#make(template, options, (context) =>
-      unwrapKey(context, mechanism, toHandle(unwrappingKey, 'unwrappingKey'), wrapped, template),
-    )
+    return this.#capturing((capture) => {
+      const packed = capture.mechanism(mechanism)
+      const handle = toHandle(unwrappingKey, 'unwrappingKey')
+      const bytes = capture.bytes(wrapped, 'wrapped')
+      const attributes = capture.template(template)
+      return this.#make(template, options, (context) => unwrapKey(context, packed, handle, bytes, attributes))
+    })
   }
 
   deriveKey(
@@ -140,34 +181,24 @@ export class Session {
     template: Template,
     options?: OperationOptions,
   ): Promise<ObjectHandle> {
-    return this.#make(template, options, (context) =>
-      deriveKey(context, mechanism, toHandle(baseKey, 'baseKey'), template),
-    )
+    return this.#capturing((capture) => {
+      const packed = capture.mechanism(mechanism)
+      const handle = toHandle(baseKey, 'baseKey')
+      const attributes = capture.template(template)
+      return this.#make(template, options, (context) => deriveKey(context, packed, handle, attributes))
+    })
   }
 
   encrypt(key: HandleLike, mechanism: Mechanism, data: Uint8Array, options?: OperationOptions): Promise<Buffer> {
-    return this.#run(options, (context) => encrypt(context, toHandle(key, 'key'), mechanism, data))
+    return this.#crypt(encrypt, key, mechanism, data, options)
   }
 
   decrypt(key: HandleLike, mechanism: Mechanism, data: Uint8Array, options?: OperationOptions): Promise<Buffer> {
-    return this.#run(options, (context) => decrypt(context, toHandle(key, 'key'), mechanism, data))
-  }
-
-  /** AES-GCM with a fresh IV; see {@link Sealed}. */
-  seal(key: HandleLike, plain: Uint8Array, options?: AeadOptions & OperationOptions): Promise<Sealed> {
-    return this.#run(options, (context) => seal(context, toHandle(key, 'key'), plain, options))
-  }
-
-  open(
-    key: HandleLike,
-    sealed: { iv: Uint8Array; ciphertext: Uint8Array; tag: Uint8Array },
-    options?: AeadOptions & OperationOptions,
-  ): Promise<Buffer> {
-    return this.#run(options, (context) => open(context, toHandle(key, 'key'), sealed, options))
+    return this.#crypt(decrypt, key, mechanism, data, options)
   }
 
   sign(key: HandleLike, mechanism: Mechanism, data: Uint8Array, options?: OperationOptions): Promise<Buffer> {
-    return this.#run(options, (context) => sign(context, toHandle(key, 'key'), mechanism, data))
+    return this.#crypt(sign, key, mechanism, data, options)
   }
 
   /** False for a signature that is not the key's. */
@@ -178,11 +209,43 @@ export class Session {
     signature: Uint8Array,
     options?: OperationOptions,
   ): Promise<boolean> {
-    return this.#run(options, (context) => verify(context, toHandle(key, 'key'), mechanism, data, signature))
+    return this.#capturing((capture) => {
+      const handle = toHandle(key, 'key')
+      const packed = capture.mechanism(mechanism)
+      const bytes = capture.bytes(data, 'data')
+      const given = capture.bytes(signature, 'signature')
+      return this.#run(options, (context) => verify(context, handle, packed, bytes, given))
+    })
+  }
+
+  /** AES-GCM with a fresh IV; see {@link Sealed}. */
+  seal(key: HandleLike, plain: Uint8Array, options?: AeadOptions & OperationOptions): Promise<Sealed> {
+    return this.#capturing((capture) => {
+      const handle = toHandle(key, 'key')
+      const packed = sealMechanism(capture, options)
+      const bytes = capture.bytes(plain, 'plain')
+      return this.#run(options, (context) => seal(context, handle, packed, bytes))
+    })
+  }
+
+  open(
+    key: HandleLike,
+    sealed: { iv: Uint8Array; ciphertext: Uint8Array; tag: Uint8Array },
+    options?: AeadOptions & OperationOptions,
+  ): Promise<Buffer> {
+    return this.#capturing((capture) => {
+      const handle = toHandle(key, 'key')
+      const { mechanism, data } = openInputs(capture, sealed, options)
+      return this.#run(options, (context) => decrypt(context, handle, mechanism, data))
+    })
   }
 
   digest(mechanism: Mechanism, data: Uint8Array, options?: OperationOptions): Promise<Buffer> {
-    return this.#run(options, (context) => digest(context, mechanism, data))
+    return this.#capturing((capture) => {
+      const packed = capture.mechanism(mechanism)
+      const bytes = capture.bytes(data, 'data')
+      return this.#run(options, (context) => digest(context, packed, bytes))
+    })
   }
 
   generateRandom(length: number, options?: OperationOptions): Promise<Buffer> {
@@ -190,7 +253,10 @@ export class Session {
   }
 
   seedRandom(seed: Uint8Array, options?: OperationOptions): Promise<void> {
-    return this.#run(options, (context) => seedRandom(context, seed))
+    return this.#capturing((capture) => {
+      const bytes = capture.bytes(seed, 'seed')
+      return this.#run(options, (context) => seedRandom(context, bytes))
+    })
   }
 
   /** C_GetSessionInfo. */
@@ -199,6 +265,27 @@ export class Session {
       const info = await context.engine.run(Operation.SESSION_INFO, context.session, context)
       const [slotId, state, flags, deviceError] = info as [number | bigint, number, number, number]
       return { slotId, state, flags, deviceError }
+    })
+  }
+
+  #capturing<R>(call: (capture: Capture) => Promise<R>): Promise<R> {
+    // Before anything is looked at: that it was released is what its user has to hear.
+    if (this.released) return Promise.reject(sessionReleased('used'))
+    return withCapture(call)
+  }
+
+  #crypt(
+    operation: typeof encrypt,
+    key: HandleLike,
+    mechanism: Mechanism,
+    data: Uint8Array,
+    options: OperationOptions | undefined,
+  ): Promise<Buffer> {
+    return this.#capturing((capture) => {
+      const handle = toHandle(key, 'key')
+      const packed = capture.mechanism(mechanism)
+      const bytes = capture.bytes(data, 'data')
+      return this.#run(options, (context) => operation(context, handle, packed, bytes))
     })
   }
 
@@ -223,12 +310,12 @@ export class Session {
     options: OperationOptions | undefined,
     call: (context: CallContext) => Promise<R>,
   ): Promise<R> {
-    if (this.#pooled !== undefined && template?.CKA_TOKEN !== true) this.#pooled.holdsObjects = true
+    if (this.#pooled !== undefined && template.CKA_TOKEN !== true) this.#pooled.holdsObjects = true
     return this.#change(options, call)
   }
 }
 
-export function sessionReleased(what: string): Pkcs11PoolError {
+function sessionReleased(what: string): Pkcs11PoolError {
   return new Pkcs11PoolError(
     'SESSION_RELEASED',
     `this session was released already and cannot be ${what} any more; keep each use between its acquire and its one release`,

@@ -16,6 +16,4 @@ export const decryptRequest = Type.Object(
 )
 
 export const decryptAnswer = Type.Object({ plain: hex('what was encrypted') })
-
-export type DecryptRequest = Static<typeof decryptRequest>
 export type DecryptAnswer = Static<typeof decryptAnswer>

@@ -13,6 +13,4 @@ export const generateAesKeyAnswer = Type.Object({
   id: keyId,
   bits: Type.Integer(),
 })
-
-export type GenerateAesKeyRequest = Static<typeof generateAesKeyRequest>
 export type GenerateAesKeyAnswer = Static<typeof generateAesKeyAnswer>
