@@ -38,6 +38,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   explicit Engine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine>(info) {
     if (info.Length() < 1 || !info[0].IsFunction()) throw Napi::TypeError::New(info.Env(), "an Engine takes a function");
     channel_ = Channel::open(info.Env(), info[0].As<Napi::Function>());
+    info.This().As<Napi::Object>().Set("outbox", channel_->outbox());
   }
 
   ~Engine() {

@@ -4,6 +4,26 @@
 
 namespace pkcs11_pool {
 
+namespace {
+
+constexpr size_t kOutboxSize = 16 * 1024;
+
+// Wipes the answers when JavaScript has taken them, or has thrown.
+class OutboxUse {
+ public:
+  // Asked for anew each time: JavaScript may have detached the memory since.
+  explicit OutboxUse(Napi::Uint8Array bytes) : outbox_{bytes.Data(), bytes.ByteLength()} {}
+  ~OutboxUse() {
+    if (outbox_.used > 0) explicit_bzero(outbox_.data, outbox_.used);
+  }
+  Outbox& outbox() { return outbox_; }
+
+ private:
+  Outbox outbox_;
+};
+
+}  // namespace
+
 std::shared_ptr<Channel> Channel::open(Napi::Env env, Napi::Function onCompletions) {
   auto channel = std::make_shared<Channel>();
   channel->env_ = env;
@@ -32,6 +52,7 @@ std::shared_ptr<Channel> Channel::open(Napi::Env env, Napi::Function onCompletio
     throw Napi::Error::New(env, "the engine cannot reach the event loop");
   }
   napi_unref_threadsafe_function(env, channel->function_);
+  channel->outbox_ = Napi::Persistent(Napi::Uint8Array::New(env, kOutboxSize));
   channel->self_ = channel;
   napi_add_env_cleanup_hook(env, atEnvironmentEnd, channel.get());
   return channel;
@@ -63,6 +84,7 @@ void Channel::deliver(Napi::Env env, Napi::Function onCompletions) {
   Napi::HandleScope scope(env);
   auto completions = executor_->takeCompletions();
   if (completions.empty()) return;
+  OutboxUse use(outbox_.Value());
   Napi::Array batch = Napi::Array::New(env, completions.size() * 4);
   uint32_t at = 0;
   for (auto& [job, outcome] : completions) {
@@ -70,7 +92,7 @@ void Channel::deliver(Napi::Env env, Napi::Function onCompletions) {
     batch.Set(at++, Napi::Number::New(env, job->id));
     batch.Set(at++, returned ? Napi::Number::New(env, static_cast<double>(job->rv)) : Napi::Number::New(env, static_cast<int>(outcome)));
     batch.Set(at++, Napi::Number::New(env, returned || outcome == Outcome::late ? static_cast<int>(job->fn) : 0));
-    batch.Set(at++, valueOf(env, *job, outcome));
+    batch.Set(at++, valueOf(env, *job, outcome, use.outbox()));
     if (outcome != Outcome::late) forgetCompletion();
   }
   onCompletions.Call({batch});
@@ -81,6 +103,7 @@ void Channel::close() {
   std::shared_ptr<Channel> self;
   std::lock_guard<std::mutex> lock(mutex_);
   if (function_ != nullptr) napi_release_threadsafe_function(std::exchange(function_, nullptr), napi_tsfn_abort);
+  outbox_.Reset();
   if (self_ == nullptr) return;
   napi_remove_env_cleanup_hook(env_, atEnvironmentEnd, this);
   self = std::exchange(self_, nullptr);

@@ -17,6 +17,9 @@ class Channel : public std::enable_shared_from_this<Channel> {
  public:
   static std::shared_ptr<Channel> open(Napi::Env env, Napi::Function onCompletions);
 
+  // Where short answers are put, from one call of onCompletions to its end.
+  Napi::Value outbox() { return outbox_.Value(); }
+
   Executor& executor() { return *executor_; }
 
   // The loop stays alive while somebody waits for an answer, and no longer.
@@ -33,6 +36,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
   static void atEnvironmentEnd(void* channel);
 
   std::shared_ptr<Executor> executor_;
+  Napi::Reference<Napi::Uint8Array> outbox_;
   napi_env env_ = nullptr;
   size_t expected_ = 0;
   bool disposing_ = false;

@@ -13,8 +13,18 @@ namespace pkcs11_pool {
 // `arguments` are those behind submit's fixed four. The job's operation is set already.
 void readArguments(Napi::Env env, const Napi::Value* arguments, size_t count, Job& job);
 
+// Memory that JavaScript sees, for short answers: making a Buffer here costs several times what it costs there. An answer in it is
+// a number, place * 128 + length.
+struct Outbox {
+  static constexpr size_t kLongest = 64;  // what V8 keeps inside a typed array's own object
+
+  CK_BYTE* data = nullptr;
+  size_t size = 0;
+  size_t used = 0;
+};
+
 // What a completion carries as its value.
-Napi::Value valueOf(Napi::Env env, Job& job, Outcome outcome);
+Napi::Value valueOf(Napi::Env env, Job& job, Outcome outcome, Outbox& outbox);
 
 // A handle, id or flag word: a BigInt where a number could not hold it exactly.
 Napi::Value fromULong(Napi::Env env, CK_ULONG value);

@@ -8,6 +8,15 @@ constexpr CK_ULONG kLargestExact = 9007199254740991;  // 2^53 - 1
 
 Napi::Value toBuffer(Napi::Env env, const Bytes& bytes) { return Napi::Buffer<CK_BYTE>::Copy(env, bytes.data(), bytes.size()); }
 
+Napi::Value toAnswer(Napi::Env env, const Bytes& bytes, Outbox& outbox) {
+  const size_t length = bytes.size();
+  if (length > Outbox::kLongest || outbox.used + length > outbox.size) return toBuffer(env, bytes);
+  const size_t place = outbox.used;
+  std::memcpy(outbox.data + place, bytes.data(), length);
+  outbox.used += length;
+  return Napi::Number::New(env, static_cast<double>(place * 128 + length));
+}
+
 // A fixed field of PKCS#11: padded with blanks, not terminated, said to be UTF-8 (vendors pad with zeros as well).
 template <size_t N>
 Napi::Value toText(Napi::Env env, const CK_BYTE (&field)[N]) {
@@ -149,7 +158,7 @@ Napi::Value fromULong(Napi::Env env, CK_ULONG value) {
   return Napi::BigInt::New(env, static_cast<uint64_t>(value));
 }
 
-Napi::Value valueOf(Napi::Env env, Job& job, Outcome outcome) {
+Napi::Value valueOf(Napi::Env env, Job& job, Outcome outcome, Outbox& outbox) {
   if (outcome == Outcome::late) return fromULong(env, job.rv);
   if (outcome == Outcome::system) return Napi::String::New(env, job.details->text);
   if (job.operation == Operation::batch && job.details) return toBatch(env, job, outcome);
@@ -161,7 +170,7 @@ Napi::Value valueOf(Napi::Env env, Job& job, Outcome outcome) {
     case Operation::digest:
     case Operation::wrapKey:
     case Operation::generateRandom:
-      return toBuffer(env, job.step.out);
+      return toAnswer(env, job.step.out, outbox);
     case Operation::seal:
       return toSealed(env, job.step);
     case Operation::inspect:

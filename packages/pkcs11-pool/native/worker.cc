@@ -15,9 +15,8 @@ namespace {
 
 constexpr auto kIdleTimeout = std::chrono::seconds(10);
 // Completions wait for company, so that one wake-up of the loop serves many: until there are as many as jobs are still queued, which
-// leaves the loop time to bring new ones before the threads run dry; and at most this long, and not behind long calls.
-constexpr auto kCompany = std::chrono::microseconds(500);
-constexpr auto kLongCall = std::chrono::microseconds(200);
+// leaves the loop time to bring new ones before the threads run dry; and at most this long, and not behind calls as long as this.
+constexpr auto kCompany = std::chrono::milliseconds(1);
 
 // Did the calling thread give up its processor for most of the time since this was made?
 class WaitingProbe {
@@ -230,7 +229,7 @@ void Executor::finish(Lock& lock, Worker& worker, JobPointer job) {
   }
   const Clock::time_point now = Clock::now();
   complete(std::move(job), job->outcome);
-  const bool enough = completions_.size() >= queue_.size() || now - worker.startedAt > kLongCall;
+  const bool enough = completions_.size() >= queue_.size() || now - worker.startedAt > kCompany;
   if (enough || now - firstCompletionAt_ > kCompany) announce(lock);
   else needTicks();  // should the next call hang, the watcher announces these
 }

@@ -39,6 +39,16 @@ const OPERATION_NAMES = new Map<Operation, string>(
   Object.entries(Operation).map(([name, operation]) => [operation, name.toLowerCase().replaceAll('_', ' ')]),
 )
 
+/** Operations whose answer is bytes and nothing else. */
+const ANSWERS_BYTES: ReadonlySet<Operation> = new Set([
+  Operation.ENCRYPT,
+  Operation.DECRYPT,
+  Operation.SIGN,
+  Operation.DIGEST,
+  Operation.WRAP_KEY,
+  Operation.GENERATE_RANDOM,
+])
+
 /** The largest job number: completions carry it back as an unsigned 32-bit integer. */
 const LAST_JOB = 0xffff_ffff
 
@@ -137,9 +147,18 @@ export class Engine {
     job.stopListening?.()
     if (rv === Outcome.ABANDONED) this.#abandon(number, job)
     // Of a batch that hangs, the items that are finished are answers: it is for its caller to tell them from the others.
-    if (rv === 0 || (rv === Outcome.ABANDONED && Array.isArray(value))) job.resolve(value)
+    if (rv === 0 || (rv === Outcome.ABANDONED && Array.isArray(value))) job.resolve(this.#answer(job.operation, value))
     else job.reject(failure(job, rv, functionName(fn), value))
     leave(job)
+  }
+
+  #answer(operation: Operation, value: unknown): unknown {
+    if (typeof value !== 'number' || !ANSWERS_BYTES.has(operation)) return value
+    const place = Math.floor(value / 128)
+    const bytes = Buffer.alloc(value % 128)
+    const { outbox } = this.#native
+    for (let at = 0; at < bytes.length; at += 1) bytes[at] = outbox[place + at] as number
+    return bytes
   }
 
   #abandon(number: number, job: Job): void {

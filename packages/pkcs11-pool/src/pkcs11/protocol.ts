@@ -188,6 +188,11 @@ export interface NativeEngineStats {
 /** The threads that run one client's calls. */
 export interface NativeEngine {
   /**
+   * Where answers of up to 64 bytes are while `onCompletions` runs: the value of their operation is then a number, place * 128 +
+   * length, in the place of a Buffer.
+   */
+  readonly outbox: Uint8Array
+  /**
    * Queues one job. `job` comes back in the completion; `session` is 0 for operations without one; `deadlineMs` counts from now,
    * 0 is at once, Infinity never. Throws a TypeError on arguments of the wrong shape, before anything is queued.
    */

@@ -1,4 +1,5 @@
 import { Pkcs11PoolError } from '../errors.js'
+import { privateBytes } from '../internal/private-bytes.js'
 import { type Mechanism, packMechanism } from '../pkcs11/mechanisms.js'
 import type { PackedMechanism, PackedTemplate } from '../pkcs11/protocol.js'
 import { packTemplate, type Template } from '../pkcs11/templates.js'
@@ -10,10 +11,10 @@ import { packTemplate, type Template } from '../pkcs11/templates.js'
 export class Capture {
   readonly #held: Uint8Array[] = []
 
-  /** A copy in memory of its own: small Buffers would share theirs with those of others. @throws INVALID_ARGUMENT */
+  /** @throws INVALID_ARGUMENT */
   bytes(value: Uint8Array, name: string): Uint8Array {
     const given = toBytes(value, name)
-    const copy = Buffer.allocUnsafeSlow(given.length)
+    const copy = privateBytes(given.length)
     copy.set(given)
     this.#held.push(copy)
     return copy
@@ -21,7 +22,7 @@ export class Capture {
 
   /** Several inputs as one. @throws INVALID_ARGUMENT */
   joined(...parts: Uint8Array[]): Uint8Array {
-    const copy = Buffer.allocUnsafeSlow(parts.reduce((sum, part) => sum + part.length, 0))
+    const copy = privateBytes(parts.reduce((sum, part) => sum + part.length, 0))
     let at = 0
     for (const part of parts) {
       copy.set(part, at)
