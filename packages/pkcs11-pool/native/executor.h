@@ -53,6 +53,7 @@ class Executor : public std::enable_shared_from_this<Executor> {
     bool signalled = false;
     JobPointer job;
     std::shared_ptr<Module> module;  // that the job is in
+    Clock::time_point now;  // when it last came from the module, or from sleep: one look at the clock a job
     Clock::time_point startedAt;
     size_t turn = 0;     // the number of its job among all that were started
     bool alone = false;  // no other was under way when it started

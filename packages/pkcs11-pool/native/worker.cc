@@ -72,6 +72,7 @@ void Executor::work(Worker& worker) {
 
   Lock lock(mutex_);
   starting_--;
+  worker.now = Clock::now();
   while (JobPointer job = nextJob(lock, worker)) {
     prepare(worker, job);
     dispatch();
@@ -84,8 +85,9 @@ void Executor::work(Worker& worker) {
     run(*job, worker.module.get());
     const bool waited = sampled && probe->waited();
     lock.lock();
+    worker.now = Clock::now();
     if (observed && !worker.hung && worker.turn == turns_) {
-      concurrency_.observeLength(Clock::now() - worker.startedAt);
+      concurrency_.observeLength(worker.now - worker.startedAt);
       if (sampled) concurrency_.observeWaiting(waited);
     }
     finish(lock, worker, std::move(job));
@@ -109,7 +111,7 @@ JobPointer Executor::nextJob(Lock& lock, Worker& worker) {
     if (!queue_.empty() && !surplus) {
       JobPointer job = std::move(queue_.front());
       queue_.pop_front();
-      if (job->deadline > Clock::now()) return job;
+      if (job->deadline > worker.now) return job;
       uint32_t session = job->session;
       complete(std::move(job), Outcome::expired);
       releaseSession(session);
@@ -124,6 +126,7 @@ JobPointer Executor::nextJob(Lock& lock, Worker& worker) {
     if (worker.signal.wait_for(lock, kIdleTimeout, [&] { return worker.signalled; })) {
       worker.signalled = false;
       starting_--;
+      worker.now = Clock::now();
       continue;
     }
     idle_.erase(std::find(idle_.begin(), idle_.end(), &worker));
@@ -153,7 +156,7 @@ void Executor::prepare(Worker& worker, JobPointer job) {
   worker.job = std::move(job);
   worker.turn = ++turns_;
   worker.alone = moving() + stuck_ == 1 && hung_ == 0;
-  worker.startedAt = Clock::now();
+  worker.startedAt = worker.now;
 }
 
 void Executor::run(Job& job, const Module* module) {
@@ -227,10 +230,10 @@ void Executor::finish(Lock& lock, Worker& worker, JobPointer job) {
     default:
       releaseSession(job->session);
   }
-  const Clock::time_point now = Clock::now();
-  complete(std::move(job), job->outcome);
-  const bool enough = completions_.size() >= queue_.size() || now - worker.startedAt > kCompany;
-  if (enough || now - firstCompletionAt_ > kCompany) announce(lock);
+  const Outcome outcome = job->outcome;
+  complete(std::move(job), outcome);
+  const bool enough = completions_.size() >= queue_.size() || worker.now - worker.startedAt > kCompany;
+  if (enough || worker.now - firstCompletionAt_ > kCompany) announce(lock);
   else needTicks();  // should the next call hang, the watcher announces these
 }
 
