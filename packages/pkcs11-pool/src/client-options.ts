@@ -104,6 +104,8 @@ function isSlot(value: unknown): boolean {
 
 /** What is wrong with a PIN is told without any part of it. */
 function resolvePin(pin: PinSource): PinSource {
+  // Somebody may have passed the PIN itself.
+  if (typeof pin !== 'object' || pin === null) throw wrongPin()
   checkNames('pin', pin, ['file', 'env', 'value'])
   const [only, another] = Object.entries(pin).filter(([, value]) => value !== undefined)
   const isRight =
@@ -111,7 +113,11 @@ function resolvePin(pin: PinSource): PinSource {
     another === undefined &&
     ((typeof only[1] === 'string' && only[1] !== '') || (only[0] === 'value' && only[1] instanceof Uint8Array))
   if (isRight) return pin
-  throw new Pkcs11PoolError(
+  throw wrongPin()
+}
+
+function wrongPin(): Pkcs11PoolError {
+  return new Pkcs11PoolError(
     'INVALID_OPTION',
     "pin is not of the right shape; expected exactly one of { file: '…' }, { env: '…' } or { value: string or Uint8Array }, not empty",
   )
