@@ -185,12 +185,7 @@ describe('a call', () => {
     const client = await open()
     const ccm = { mechanism: 'CKM_AES_CCM', nonce: Buffer.alloc(12), macLength: 16, dataLength: 16 }
     await fails(client.encrypt({ label: 'k' }, ccm as never, iv), 'MECHANISM_NOT_SUPPORTED', 'CKM_AES_CCM')
-    await fails(
-      client.sign({ label: 'ec' }, 'CKM_SHA256_RSA_PKCS', iv),
-      'CRYPTOKI',
-      'C_SignInit',
-      'CKM_SHA256_RSA_PKCS',
-    )
+    await fails(client.sign({ label: 'ec' }, 'CKM_SHA256_RSA_PKCS', iv), 'CRYPTOKI', 'C_Sign', 'CKM_SHA256_RSA_PKCS')
   })
 
   test('with data of a wrong length keeps its session', async () => {
