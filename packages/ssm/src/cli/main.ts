@@ -6,11 +6,13 @@ import { helpText } from './help.js'
 import { serve } from './serve.js'
 import { packageVersion } from './version.js'
 
-/** The library's errors that starting again does not mend. A rejected PIN above all: each start would use up one of the token's tries. */
+/**
+ * The library's errors that starting again does not mend. A rejected PIN above all: each start would use up one of the token's tries.
+ * A token that is not found is none of them, because it may be on its way.
+ */
 const CONFIGURATION_ERRORS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'INVALID_OPTION',
   'MODULE_LOAD_FAILED',
-  'TOKEN_NOT_FOUND',
   'TOKEN_AMBIGUOUS',
   'TOKEN_NOT_INITIALIZED',
   'PIN_UNAVAILABLE',

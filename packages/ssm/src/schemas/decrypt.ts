@@ -1,4 +1,4 @@
-import { type Static, Type } from 'typebox'
+import { Type } from 'typebox'
 import { EXACT, hex, keyId, keyLabel } from './members.js'
 
 export const decryptRequest = Type.Object(
@@ -16,4 +16,3 @@ export const decryptRequest = Type.Object(
 )
 
 export const decryptAnswer = Type.Object({ plain: hex('what was encrypted') })
-export type DecryptAnswer = Static<typeof decryptAnswer>

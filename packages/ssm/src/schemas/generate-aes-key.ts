@@ -1,4 +1,4 @@
-import { type Static, Type } from 'typebox'
+import { Type } from 'typebox'
 import { EXACT, keyId } from './members.js'
 
 export const generateAesKeyRequest = Type.Object(
@@ -13,4 +13,3 @@ export const generateAesKeyAnswer = Type.Object({
   id: keyId,
   bits: Type.Integer(),
 })
-export type GenerateAesKeyAnswer = Static<typeof generateAesKeyAnswer>

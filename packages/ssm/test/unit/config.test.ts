@@ -1,0 +1,202 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { loadConfig } from '../../src/config/config.js'
+import { ConfigError } from '../../src/config/config-error.js'
+
+const directory = mkdtempSync(join(tmpdir(), 'ssm-config-'))
+const module = join(directory, 'module.so')
+const pinFile = join(directory, 'pin')
+writeFileSync(module, '')
+writeFileSync(pinFile, 'secret', { mode: 0o600 })
+afterAll(() => rmSync(directory, { recursive: true }))
+
+const REQUIRED = { SSM_PKCS_PATH: module, SSM_TOKEN_LABEL: 'demo', SSM_PIN_FILE: pinFile }
+
+function load(env: Record<string, string | undefined>, flags: Record<string, string> = {}) {
+  return loadConfig(env, new Map(Object.entries(flags)))
+}
+
+function messageOf(env: Record<string, string | undefined>, flags: Record<string, string> = {}): string {
+  try {
+    load(env, flags)
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError)
+    return (error as ConfigError).message
+  }
+  throw new Error('the configuration was accepted')
+}
+
+describe('the configuration', () => {
+  it('has defaults for all but module, token and PIN', () => {
+    expect(load(REQUIRED)).toEqual({
+      pkcsPath: module,
+      token: { label: 'demo' },
+      pin: { file: pinFile },
+      bindAddr: '127.0.0.1:8080',
+      maxSessions: 10,
+      minSessions: 2,
+      legacyAlgorithms: false,
+      connect: 'eager',
+      keyCache: true,
+    })
+  })
+
+  it('takes flags before the environment', () => {
+    const config = load(
+      { ...REQUIRED, SSM_MAX_SESSIONS: '5', SSM_CONNECT: 'eager' },
+      { 'max-sessions': '7', connect: 'lazy', 'legacy-algorithms': 'true', 'key-cache': 'off' },
+    )
+    expect(config).toMatchObject({ maxSessions: 7, connect: 'lazy', legacyAlgorithms: true, keyCache: false })
+  })
+
+  it('keeps no session open by itself when it connects lazily', () => {
+    expect(load({ ...REQUIRED, SSM_CONNECT: 'lazy' }).minSessions).toBe(0)
+    expect(load({ ...REQUIRED, SSM_CONNECT: 'lazy', SSM_MIN_SESSIONS: '1' }).minSessions).toBe(1)
+  })
+
+  it('keeps no more sessions open than there may be', () => {
+    expect(load({ ...REQUIRED, SSM_MAX_SESSIONS: '1' }).minSessions).toBe(1)
+    expect(messageOf({ ...REQUIRED, SSM_MAX_SESSIONS: '3', SSM_MIN_SESSIONS: '4' })).toBe(
+      'SSM_MIN_SESSIONS: got 4, expected at most SSM_MAX_SESSIONS, which is 3',
+    )
+  })
+
+  it('selects the token by serial number or slot too', () => {
+    const { SSM_TOKEN_LABEL: _, ...rest } = REQUIRED
+    expect(load({ ...rest, SSM_TOKEN_SERIAL: 'abc' }).token).toEqual({ serial: 'abc' })
+    expect(load({ ...rest, SSM_LOTS_NUMBER: '0' }).token).toEqual({ slot: 0 })
+  })
+
+  it('lets a flag of a group hide the whole group of the environment', () => {
+    expect(load(REQUIRED, { 'token-serial': 'abc' }).token).toEqual({ serial: 'abc' })
+  })
+
+  it('takes the PIN from SSM_PIN by name and never reads it', () => {
+    const { SSM_PIN_FILE: _, ...rest } = REQUIRED
+    const env = Object.defineProperty({ ...rest }, 'SSM_PIN', {
+      enumerable: true,
+      get: () => {
+        throw new Error('the PIN was read')
+      },
+    })
+    expect(load(env).pin).toEqual({ env: 'SSM_PIN' })
+  })
+
+  it.each([
+    [
+      'a missing module path',
+      { ...REQUIRED, SSM_PKCS_PATH: undefined },
+      {},
+      /^SSM_PKCS_PATH: got nothing, expected .*--pkcs-path/,
+    ],
+    [
+      'a module that is not there',
+      { ...REQUIRED, SSM_PKCS_PATH: '/nowhere.so' },
+      {},
+      /^SSM_PKCS_PATH: got \/nowhere\.so, which cannot be read \(ENOENT\)/,
+    ],
+    ['a module that is a directory', REQUIRED, { 'pkcs-path': directory }, /^--pkcs-path: got .*which is no file/],
+    [
+      'no token',
+      { SSM_PKCS_PATH: module, SSM_PIN_FILE: pinFile },
+      {},
+      /^SSM_TOKEN_LABEL: got nothing, expected .*SSM_TOKEN_SERIAL/,
+    ],
+    [
+      'two tokens',
+      { ...REQUIRED, SSM_LOTS_NUMBER: '1' },
+      {},
+      /^SSM_TOKEN_LABEL: got SSM_TOKEN_LABEL and SSM_LOTS_NUMBER together/,
+    ],
+    [
+      'two tokens by flag',
+      REQUIRED,
+      { 'token-label': 'a', 'lots-number': '1' },
+      /^--token-label: got --token-label and --lots-number together/,
+    ],
+    [
+      'no PIN',
+      { SSM_PKCS_PATH: module, SSM_TOKEN_LABEL: 'demo' },
+      {},
+      /^SSM_PIN_FILE: got nothing, expected .*SSM_PIN/,
+    ],
+    ['two PINs', { ...REQUIRED, SSM_PIN: 'x' }, {}, /^SSM_PIN_FILE: got SSM_PIN_FILE and SSM_PIN together/],
+    ['an empty value', { ...REQUIRED, SSM_BIND_ADDR: '' }, {}, /^SSM_BIND_ADDR: got nothing, expected a value/],
+    [
+      'a number that is none',
+      { ...REQUIRED, SSM_MAX_SESSIONS: '1e1' },
+      {},
+      /^SSM_MAX_SESSIONS: got "1e1", expected an integer from 1 to 4096$/,
+    ],
+    ['too small a number', { ...REQUIRED, SSM_MAX_SESSIONS: '0' }, {}, /expected an integer from 1/],
+    ['a wrong choice', { ...REQUIRED, SSM_CONNECT: 'later' }, {}, /^SSM_CONNECT: got "later", expected eager or lazy$/],
+    ['a wrong switch', { ...REQUIRED, SSM_LEGACY_ALGORITHMS: 'yes' }, {}, /expected true or false$/],
+    [
+      'a misspelt variable',
+      { ...REQUIRED, SSM_MAX_SESSION: '3' },
+      {},
+      /^SSM_MAX_SESSION: got an unknown variable, .*did you mean SSM_MAX_SESSIONS\?$/,
+    ],
+    [
+      'a misspelt flag',
+      REQUIRED,
+      { 'bind-adr': 'x' },
+      /^--bind-adr: got an unknown flag, .*did you mean --bind-addr\?$/,
+    ],
+  ])('refuses %s, naming the setting, what it got and what it expected', (_what, env, flags, message) => {
+    expect(messageOf(env, flags as Record<string, string>)).toMatch(message)
+  })
+
+  it('refuses a PIN on the command line without repeating it', () => {
+    const message = messageOf(REQUIRED, { pin: '123456' })
+    expect(message).toContain('--pin-file or SSM_PIN')
+    expect(message).not.toContain('123456')
+  })
+
+  it.each([0o604, 0o644, 0o602])('refuses a PIN file of mode %o, which every user can reach', (mode) => {
+    const file = join(directory, `pin-${mode}`)
+    writeFileSync(file, 'secret')
+    chmodSync(file, mode)
+    expect(messageOf({ ...REQUIRED, SSM_PIN_FILE: file })).toMatch(
+      /^SSM_PIN_FILE: got .* open to every user .*chmod 600/,
+    )
+  })
+
+  it('refuses a PIN file that is not there', () => {
+    expect(messageOf({ ...REQUIRED, SSM_PIN_FILE: '/nowhere/pin' })).toMatch(
+      /^SSM_PIN_FILE: got \/nowhere\/pin, which cannot be read/,
+    )
+    expect(messageOf({ ...REQUIRED, SSM_PIN_FILE: directory })).toMatch(/^SSM_PIN_FILE: got a directory/)
+  })
+})
+
+describe('the address to listen on', () => {
+  it.each(['127.0.0.1:8080', '127.1.2.3:0', '[::1]:443', 'localhost:65535'])('may be %s', (bindAddr) => {
+    expect(load({ ...REQUIRED, SSM_BIND_ADDR: bindAddr }).bindAddr).toBe(bindAddr)
+  })
+
+  it.each([
+    '0.0.0.0:8080',
+    '[::]:8080',
+    ':8080',
+    '192.168.1.5:80',
+    'example.org:80',
+    '127.example.org:80',
+    '[::ffff:1.2.3.4]:80',
+  ])('may not be %s, because there is no authentication yet', (bindAddr) => {
+    expect(messageOf({ ...REQUIRED, SSM_BIND_ADDR: bindAddr })).toMatch(
+      /^SSM_BIND_ADDR: .*expected a loopback address .*no authentication yet/,
+    )
+  })
+
+  it.each(['8080', '127.0.0.1', '127.0.0.1:65536', '127.0.0.1:x', '::1:80', 'http://127.0.0.1:80'])(
+    'may not be the malformed %s',
+    (bindAddr) => {
+      expect(messageOf({ ...REQUIRED, SSM_BIND_ADDR: bindAddr })).toMatch(
+        /^SSM_BIND_ADDR: got ".*", expected host:port/,
+      )
+    },
+  )
+})
