@@ -1,0 +1,100 @@
+import { createCipheriv, createHash } from 'node:crypto'
+import { beforeAll, expect, test } from 'vitest'
+import type { BatchItem } from '../../src/index.js'
+import { rejection } from '../support/rejection.js'
+import { aesKey, useWrappedToken } from '../support/wrapped-token.js'
+
+const { module, open } = useWrappedToken([{ label: 'pair', type: 'ec-p256' }])
+const iv = Buffer.alloc(16)
+const value = Buffer.alloc(32, 9)
+const mechanism = { mechanism: 'CKM_AES_CBC_PAD', iv } as const
+const item = (text: string): BatchItem => ({ op: 'encrypt', key: { label: 'aes' }, mechanism, data: Buffer.from(text) })
+const answer = (text: string): PromiseFulfilledResult<Buffer> => {
+  const cipher = createCipheriv('aes-256-cbc', value, iv)
+  return { status: 'fulfilled', value: Buffer.concat([cipher.update(text), cipher.final()]) }
+}
+
+beforeAll(async () => {
+  const client = await open()
+  await client.keys.import(aesKey('aes', 1, value))
+  await client.close()
+})
+
+test('each operation of a batch settles on its own, in one hop', async () => {
+  const client = await open({ pool: { maxSize: 1 } })
+  const hash = createHash('sha256').update('x').digest()
+  const signature = await client.sign({ label: 'pair' }, 'CKM_ECDSA', hash)
+  await client.encrypt({ label: 'aes' }, mechanism, iv)
+  const { completed } = client.stats().engine
+  const results = await client.batch([
+    item('one'),
+    { op: 'digest', mechanism: 'CKM_SHA256', data: Buffer.from('x') },
+    { op: 'verify', key: { label: 'pair' }, mechanism: 'CKM_ECDSA', data: hash, signature },
+    { op: 'verify', key: { label: 'pair' }, mechanism: 'CKM_ECDSA', data: iv, signature },
+    { op: 'encrypt', key: { label: 'missing' }, mechanism, data: iv },
+    { op: 'decrypt', key: { label: 'aes' }, mechanism, data: Buffer.alloc(5) },
+    {
+      op: 'encrypt',
+      key: { label: 'aes' },
+      mechanism: { mechanism: 'CKM_AES_CBC_PAD', iv: Buffer.alloc(1) },
+      data: iv,
+    },
+    { op: 'shred' } as never,
+    item('two'),
+  ])
+  expect(results).toEqual([
+    answer('one'),
+    { status: 'fulfilled', value: hash },
+    { status: 'fulfilled', value: true },
+    { status: 'fulfilled', value: false },
+    { status: 'rejected', reason: expect.objectContaining({ code: 'KEY_NOT_FOUND' }) },
+    { status: 'rejected', reason: expect.objectContaining({ code: 'CRYPTOKI', fn: 'C_Decrypt' }) },
+    { status: 'rejected', reason: expect.objectContaining({ code: 'INVALID_ARGUMENT' }) },
+    { status: 'rejected', reason: expect.objectContaining({ code: 'INVALID_ARGUMENT' }) },
+    answer('two'),
+  ])
+  // one for the batch, and one search each: the public half, the key that is missing, the key that decrypts
+  expect(client.stats().engine.completed - completed).toBe(4)
+})
+
+test('a batch of nothing answers nothing, and what is no batch is refused', async () => {
+  const client = await open()
+  expect(await client.batch([])).toEqual([])
+  expect(await rejection(client.batch('encrypt' as never))).toMatchObject({ code: 'INVALID_ARGUMENT' })
+})
+
+test('operations whose handle the token refuses are sent once more', async () => {
+  const client = await open()
+  await client.encrypt({ label: 'aes' }, mechanism, iv)
+  module.fail('C_EncryptInit', 'CKR_KEY_HANDLE_INVALID', { from: 2, times: 1 })
+  expect(await client.batch([item('a'), item('b'), item('c')])).toEqual([answer('a'), answer('b'), answer('c')])
+  module.fail('C_EncryptInit', 'CKR_KEY_HANDLE_INVALID')
+  for (const result of await client.batch([item('a'), item('b')])) {
+    expect(result).toMatchObject({ status: 'rejected', reason: { rvName: 'CKR_KEY_HANDLE_INVALID' } })
+  }
+})
+
+test('a batch that loses its login is made again after a new one', async () => {
+  const client = await open()
+  await client.encrypt({ label: 'aes' }, mechanism, iv)
+  const logins = module.calls('C_Login')
+  module.fail('C_EncryptInit', 'CKR_USER_NOT_LOGGED_IN', { from: 2, times: 1 })
+  expect(await client.batch([item('a'), item('b'), item('c')])).toEqual([answer('a'), answer('b'), answer('c')])
+  expect(module.calls('C_Login') - logins).toBe(1)
+})
+
+test('of a batch that hangs, what is finished is answered, and the rest says whether it may have happened', async () => {
+  const client = await open({ pool: { operationTimeoutMs: 100 } })
+  await client.encrypt({ label: 'aes' }, mechanism, iv, { timeoutMs: 10_000 })
+  module.hang('C_Encrypt', { from: 3 })
+  const results = await client.batch([item('a'), item('b'), item('c'), item('d')])
+  expect(results.slice(0, 2)).toEqual([answer('a'), answer('b')])
+  expect(results[2]).toMatchObject({
+    reason: { code: 'OPERATION_TIMEOUT', message: expect.stringContaining('is unknown') },
+  })
+  expect(results[3]).toMatchObject({
+    reason: { code: 'OPERATION_TIMEOUT', message: expect.stringContaining('nothing of it reached') },
+  })
+  module.release()
+  expect(await client.batch([item('a')], { timeoutMs: 10_000 })).toEqual([answer('a')])
+})
