@@ -1,5 +1,5 @@
 /** The known name that a misspelt one most likely means, or undefined where none is near. Case and `-` or `_` do not count. */
-export function nearest(name: string, known: Iterable<string>): string | undefined {
+function nearest(name: string, known: Iterable<string>): string | undefined {
   const got = normalise(name)
   let best: string | undefined
   let bestDistance = Math.max(2, Math.floor(got.length / 3)) + 1

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { ConfigError } from '../config/config-error.js'
+import { requireKnownFlag } from '../config/known-names.js'
 import { SETTINGS, type Setting } from '../config/settings.js'
 import { didYouMean } from '../nearest.js'
 
@@ -29,20 +30,21 @@ export function parseCommand(args: readonly string[]): Command {
   for (const token of tokens) {
     if (token.kind !== 'option') continue
     if (token.name === 'help' || token.name === 'version') return { name: token.name }
+    // here already: what follows an unknown flag may be its value, and no argument of its own
+    requireKnownFlag(token.name)
     const isSwitch = options[token.name]?.type === 'boolean'
     const value = token.value ?? (isSwitch ? 'true' : undefined)
-    // an unknown flag without a value is reported as unknown, by whoever knows the settings
-    if (value === undefined && token.name in options) throw new ConfigError(`--${token.name}`, 'nothing', 'a value')
+    if (value === undefined) throw new ConfigError(`--${token.name}`, 'nothing', 'a value')
     if (flags.has(token.name)) throw new ConfigError(`--${token.name}`, 'the flag twice', 'it once')
-    flags.set(token.name, value ?? '')
+    flags.set(token.name, value)
   }
 
   const [command, ...rest] = positionals
-  if (command === undefined) throw new ConfigError('ssm', 'no command', 'one of serve, help, version; try ssm --help')
+  if (command === undefined) throw new ConfigError('command', 'none', 'one of serve, help, version; try ssm --help')
   if (!COMMANDS.includes(command)) {
     throw new ConfigError(
-      'ssm',
-      `the unknown command ${JSON.stringify(command)}`,
+      'command',
+      JSON.stringify(command),
       `one of ${COMMANDS.join(', ')}${didYouMean(command, COMMANDS)}`,
     )
   }

@@ -1,6 +1,6 @@
-import { didYouMean } from '../nearest.js'
 import { ConfigError } from './config-error.js'
-import { SETTINGS, type Setting, type SettingName } from './settings.js'
+import { requireKnownFlag, requireKnownVariable } from './known-names.js'
+import { SETTINGS, type SettingName } from './settings.js'
 
 /** A setting's text and where it came from, to be named in an error. */
 export interface Given {
@@ -17,31 +17,8 @@ export class Layers {
   constructor(env: Readonly<Record<string, string | undefined>>, flags: ReadonlyMap<string, string>) {
     this.#env = env
     this.#flags = flags
-    const settings: Setting[] = Object.values(SETTINGS)
-    const variables = settings.map((setting) => setting.env)
-    for (const name of Object.keys(env)) {
-      if (name.startsWith('SSM_') && !variables.includes(name)) {
-        throw new ConfigError(
-          name,
-          'an unknown variable',
-          `one of ${variables.join(', ')}${didYouMean(name, variables)}`,
-        )
-      }
-    }
-    const known = settings.flatMap((setting) => (setting.flag === null ? [] : [`--${setting.flag}`]))
-    for (const flag of flags.keys()) {
-      if (flag === 'pin') {
-        throw new ConfigError(
-          '--pin',
-          'a PIN on the command line, where every user can read it',
-          '--pin-file or SSM_PIN',
-        )
-      }
-      const name = `--${flag}`
-      if (!known.includes(name)) {
-        throw new ConfigError(name, 'an unknown flag', `one of ${known.join(', ')}${didYouMean(name, known)}`)
-      }
-    }
+    for (const name of Object.keys(env)) if (name.startsWith('SSM_')) requireKnownVariable(name)
+    for (const flag of flags.keys()) requireKnownFlag(flag)
   }
 
   /** The setting as text. @throws ConfigError on an empty one */

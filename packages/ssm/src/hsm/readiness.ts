@@ -7,14 +7,14 @@ const FRESH_MS = 1_000
 
 /** Whether requests should be sent here: the token answers, and the service is not stopping. */
 export class Readiness {
-  readonly #hsm: Hsm
+  readonly #hsm: Pick<Hsm, 'probe'>
   readonly #now: () => number
   #stopping = false
   #answeredAt = Number.NEGATIVE_INFINITY
   #asking: Promise<void> | undefined
 
   /** @param now milliseconds of a clock that never goes back */
-  constructor(hsm: Hsm, now: () => number = () => performance.now()) {
+  constructor(hsm: Pick<Hsm, 'probe'>, now: () => number = () => performance.now()) {
     this.#hsm = hsm
     this.#now = now
   }
