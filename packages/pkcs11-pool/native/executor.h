@@ -88,6 +88,7 @@ class Executor : public std::enable_shared_from_this<Executor> {
   void prepare(Worker& worker, JobPointer job);
   void run(Job& job, const Module* module);
   void finish(Lock& lock, Worker& worker, JobPointer job);
+  void endOrphan(Lock& lock, Worker& worker, JobPointer job);
   void reap(Lock& lock, Worker& worker, Job& job);
   void closeDown(Lock& lock);
 

@@ -31,6 +31,8 @@ void readAttributes(const CallSite& site, Job& job, CK_OBJECT_HANDLE object) {
     for (size_t i = 0; i < query.size(); i++) {
       if (query[i].ulValueLen == CK_UNAVAILABLE_INFORMATION || query[i].ulValueLen > kLargestAttribute) continue;
       values[i].allocate(query[i].ulValueLen);
+      // An array of attributes (CKA_WRAP_TEMPLATE) has pointers of its own, through which the module writes unless they are null.
+      if (query[i].ulValueLen > 0) std::memset(values[i].data(), 0, query[i].ulValueLen);
       query[i].pValue = values[i].data();
     }
     job.rv = read();

@@ -62,6 +62,12 @@ bool tellsLength(Operation operation) {
   }
 }
 
+// Does a session stay open behind it that only this executor knows?
+bool outlivesUnload(const Job& job) {
+  if (job.operation == Operation::openSession) return job.rv == CKR_OK;
+  return job.session != 0 && job.operation != Operation::closeSession;
+}
+
 }  // namespace
 
 void Executor::work(Worker& worker) {
@@ -202,11 +208,10 @@ void Executor::finish(Lock& lock, Worker& worker, JobPointer job) {
   worker.job = nullptr;
   if (std::exchange(worker.stuck, false)) stuck_--;
   if (worker.hung) {
-    worker.hung = false;
-    hung_--;
     reap(lock, worker, *job);
     return complete(std::move(job), Outcome::late);
   }
+  if (worker.module && worker.module != module_ && outlivesUnload(*job)) return endOrphan(lock, worker, std::move(job));
   // Before the completion: whoever hears of the last call's end may finalise at once.
   if (auto module = std::exchange(worker.module, nullptr)) module->leave();
   const bool succeeded = job->outcome == Outcome::returned && job->rv == CKR_OK;
@@ -237,8 +242,26 @@ void Executor::finish(Lock& lock, Worker& worker, JobPointer job) {
   else needTicks();  // should the next call hang, the watcher announces these
 }
 
+// The module was given back while this call was in it: nobody else knows the session any more, so it ends with the call.
+void Executor::endOrphan(Lock& lock, Worker& worker, JobPointer job) {
+  loseSession(job->session);
+  const bool opened = job->operation == Operation::openSession && job->rv == CKR_OK;
+  // Not written to once it is complete: JavaScript's thread reads it then.
+  Job ending;
+  ending.operation = job->operation;
+  ending.session = job->session;
+  ending.handle = job->handle;
+  ending.rv = job->rv;
+  if (opened) job->rv = CKR_CRYPTOKI_NOT_INITIALIZED;
+  complete(std::move(job), Outcome::returned);
+  announce(lock);
+  worker.hung = true;
+  hung_++;
+  reap(lock, worker, ending);
+}
+
 // Undoes what a call that nobody waits for any more has brought, and closes the session it was made in: after a call that was
-// given up, nobody knows what is active in it.
+// given up, nobody knows what is active in it. Meanwhile its thread counts as hanging: closing may hang as the call did.
 void Executor::reap(Lock& lock, Worker& worker, Job& job) {
   std::shared_ptr<Module> module = std::exchange(worker.module, nullptr);
   std::shared_ptr<Module> surplus = job.details ? std::exchange(job.details->module, nullptr) : nullptr;
@@ -253,6 +276,7 @@ void Executor::reap(Lock& lock, Worker& worker, Job& job) {
     if (surplus) surplus->release(ignored);
   }
   lock.lock();
+  if (std::exchange(worker.hung, false)) hung_--;
   sessions_.erase(job.session);
 }
 

@@ -60,6 +60,7 @@ export class Engine {
   readonly #jobs = new Map<number, Job>()
   readonly #late = new Map<number, (rv: number) => void>()
   #lastJob = 0
+  #disposed = false
 
   constructor() {
     this.#native = new binding.Engine((batch) => this.#complete(batch))
@@ -80,6 +81,11 @@ export class Engine {
     const { signal } = call
     if (signal?.aborted) return Promise.reject(signal.reason)
     return new Promise((resolve, reject) => {
+      // The native engine has no way left to answer.
+      if (this.#disposed) {
+        reject(closedBefore(nameOf(operation, call)))
+        return
+      }
       const number = this.#nextJob()
       try {
         this.#native.submit(number, operation, session?.id ?? 0, call.timeoutMs, ...args)
@@ -105,6 +111,7 @@ export class Engine {
 
   /** Ends the threads once they are idle. Sessions that are still open are closed behind it, without anybody waiting. */
   dispose(): void {
+    this.#disposed = true
     this.#native.dispose()
   }
 
@@ -179,6 +186,20 @@ function leave(job: Job): void {
   if (session.pending === 0) session.onIdle?.()
 }
 
+function operationName(operation: Operation): string {
+  return OPERATION_NAMES.get(operation) ?? 'call'
+}
+
+function nameOf(operation: Operation, call: CallOptions): string {
+  const about = call.about?.()
+  const name = operationName(operation)
+  return about === undefined ? name : `${name} of ${about}`
+}
+
+function closedBefore(what: string): Pkcs11PoolError {
+  return new Pkcs11PoolError('POOL_CLOSED', `${what} was not sent: the client is closed`)
+}
+
 function notSubmitted(error: unknown): Pkcs11PoolError {
   const reason = error instanceof Error ? error.message : String(error)
   return new Pkcs11PoolError('INVALID_ARGUMENT', `the call was not sent: ${reason}`, { cause: error })
@@ -186,9 +207,7 @@ function notSubmitted(error: unknown): Pkcs11PoolError {
 
 function failure(job: Job, rv: number, fn: string, value: unknown): Pkcs11PoolError {
   const { timeoutMs } = job.call
-  const about = job.call.about?.()
-  const name = OPERATION_NAMES.get(job.operation) ?? 'call'
-  const what = about === undefined ? name : `${name} of ${about}`
+  const what = nameOf(job.operation, job.call)
   switch (rv) {
     case Outcome.EXPIRED:
       return new Pkcs11PoolError(
@@ -207,11 +226,11 @@ function failure(job: Job, rv: number, fn: string, value: unknown): Pkcs11PoolEr
         `${what} was not sent: as many calls hang inside the module as the engine has threads to lose. check the HSM`,
       )
     case Outcome.DISPOSED:
-      return new Pkcs11PoolError('POOL_CLOSED', `${what} was not sent: the client is closed`)
+      return closedBefore(what)
     case Outcome.SYSTEM:
       return systemFailure(job, String(value))
     default:
-      return cryptokiError(rv, fn === '' ? name : fn, about)
+      return cryptokiError(rv, fn === '' ? operationName(job.operation) : fn, job.call.about?.())
   }
 }
 
