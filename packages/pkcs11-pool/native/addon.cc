@@ -5,6 +5,7 @@
 #include <napi.h>
 
 #include "channel.h"
+#include "js.h"
 #include "marshal.h"
 #include "pin-object.h"
 #include "process-exit.h"
@@ -16,13 +17,13 @@ namespace {
 constexpr size_t kFixedArguments = 4;
 constexpr size_t kMostArguments = kFixedArguments + 4;
 
-Napi::Object toObject(Napi::Env env, const ExecutorStats& stats) {
-  Napi::Object object = Napi::Object::New(env);
+napi_value toObject(napi_env env, const ExecutorStats& stats) {
+  napi_value object = js::object(env);
   const std::pair<const char*, size_t> fields[] = {
       {"threads", stats.threads}, {"idleThreads", stats.idleThreads}, {"queued", stats.queued},
       {"running", stats.running}, {"hung", stats.hung},               {"abandoned", stats.abandoned},
       {"sessions", stats.sessions}, {"completed", stats.completed},   {"wakeups", stats.wakeups}};
-  for (const auto& [name, value] : fields) object.Set(name, Napi::Number::New(env, static_cast<double>(value)));
+  for (const auto& [name, value] : fields) js::set(env, object, name, js::number(env, static_cast<double>(value)));
   return object;
 }
 
@@ -36,9 +37,13 @@ class Engine : public Napi::ObjectWrap<Engine> {
   }
 
   explicit Engine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine>(info) {
-    if (info.Length() < 1 || !info[0].IsFunction()) throw Napi::TypeError::New(info.Env(), "an Engine takes a function");
-    channel_ = Channel::open(info.Env(), info[0].As<Napi::Function>());
-    info.This().As<Napi::Object>().Set("outbox", channel_->outbox());
+    napi_env env = info.Env();
+    js::guarded(env, [&]() -> napi_value {
+      if (info.Length() < 1 || !info[0].IsFunction()) throw js::Refusal("an Engine takes a function");
+      channel_ = Channel::open(env, info[0]);
+      js::set(env, info.This(), "outbox", channel_->outbox());
+      return nullptr;
+    });
   }
 
   ~Engine() {
@@ -47,32 +52,43 @@ class Engine : public Napi::ObjectWrap<Engine> {
 
  private:
   Napi::Value submit(const Napi::CallbackInfo& info) {
-    Napi::Env env = info.Env();
+    napi_env env = info.Env();
+    js::guarded(env, [&]() -> napi_value {
+      channel();
+      auto job = read(info);
+      channel_->expectCompletion();
+      channel_->executor().submit(std::move(job));
+      return nullptr;
+    });
+    return info.Env().Undefined();
+  }
+
+  JobPointer read(const Napi::CallbackInfo& info) {
     if (info.Length() < kFixedArguments || !info[0].IsNumber() || !info[1].IsNumber() || !info[2].IsNumber() || !info[3].IsNumber()) {
-      throw Napi::TypeError::New(env, "submit takes a job, an operation, a session and a deadline first");
+      throw js::Refusal("submit takes a job, an operation, a session and a deadline first");
     }
     const double operation = info[1].As<Napi::Number>().DoubleValue();
     const double deadline = info[3].As<Napi::Number>().DoubleValue();
-    if (!(operation >= 0 && operation < static_cast<double>(Operation::count))) throw Napi::TypeError::New(env, "no such operation");
-    if (!(deadline >= 0)) throw Napi::TypeError::New(env, "a deadline is a number of milliseconds from now");
+    if (!(operation >= 0 && operation < static_cast<double>(Operation::count))) throw js::Refusal("no such operation");
+    if (!(deadline >= 0)) throw js::Refusal("a deadline is a number of milliseconds from now");
 
     auto job = std::make_shared<Job>();
     job->id = info[0].As<Napi::Number>().Uint32Value();
     job->operation = static_cast<Operation>(operation);
     job->session = needsSession(job->operation) ? info[2].As<Napi::Number>().Uint32Value() : 0;
-    if (needsSession(job->operation) && job->session == 0) throw Napi::TypeError::New(env, "this operation needs a session");
+    if (needsSession(job->operation) && job->session == 0) throw js::Refusal("this operation needs a session");
     job->deadline = fromNow(deadline);
-    Napi::Value arguments[kMostArguments - kFixedArguments];
+    napi_value arguments[kMostArguments - kFixedArguments];
     const size_t count = std::min(info.Length(), kMostArguments) - kFixedArguments;
     for (size_t i = 0; i < count; i++) arguments[i] = info[kFixedArguments + i];
-    try {
-      readArguments(env, arguments, count, *job);
-    } catch (const std::bad_alloc&) {
-      throw Napi::Error::New(env, "no memory for the call");
-    }
-    channel_->expectCompletion();
-    channel_->executor().submit(std::move(job));
-    return env.Undefined();
+    readArguments(info.Env(), arguments, count, *job);
+    return job;
+  }
+
+  // An Engine whose construction failed has none.
+  Channel& channel() {
+    if (!channel_) throw js::Refusal("this Engine could not be made");
+    return *channel_;
   }
 
   static bool needsSession(Operation operation) {
@@ -96,23 +112,38 @@ class Engine : public Napi::ObjectWrap<Engine> {
   }
 
   Napi::Value cancel(const Napi::CallbackInfo& info) {
-    if (info.Length() < 1 || !info[0].IsNumber()) throw Napi::TypeError::New(info.Env(), "cancel takes a job");
-    const bool cancelled = channel_->executor().cancel(info[0].As<Napi::Number>().Uint32Value());
-    if (cancelled) channel_->forgetCompletion();
-    return Napi::Boolean::New(info.Env(), cancelled);
+    napi_env env = info.Env();
+    napi_value answer = js::guarded(env, [&]() -> napi_value {
+      if (info.Length() < 1 || !info[0].IsNumber()) throw js::Refusal("cancel takes a job");
+      const bool cancelled = channel().executor().cancel(info[0].As<Napi::Number>().Uint32Value());
+      if (cancelled) channel_->forgetCompletion();
+      napi_value value = nullptr;
+      napi_get_boolean(env, cancelled, &value);
+      return value;
+    });
+    return Napi::Value(env, answer);
   }
 
   Napi::Value setMaxThreads(const Napi::CallbackInfo& info) {
-    const double count = info.Length() > 0 && info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : 0;
-    if (!(count >= 1 && count <= 4096)) throw Napi::TypeError::New(info.Env(), "the number of threads is from 1 to 4096");
-    channel_->executor().setMaxThreads(static_cast<size_t>(count));
+    js::guarded(info.Env(), [&]() -> napi_value {
+      const double count = info.Length() > 0 && info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : 0;
+      if (!(count >= 1 && count <= 4096)) throw js::Refusal("the number of threads is from 1 to 4096");
+      channel().executor().setMaxThreads(static_cast<size_t>(count));
+      return nullptr;
+    });
     return info.Env().Undefined();
   }
 
-  Napi::Value stats(const Napi::CallbackInfo& info) { return toObject(info.Env(), channel_->executor().stats()); }
+  Napi::Value stats(const Napi::CallbackInfo& info) {
+    napi_env env = info.Env();
+    return Napi::Value(env, js::guarded(env, [&] { return toObject(env, channel().executor().stats()); }));
+  }
 
   Napi::Value dispose(const Napi::CallbackInfo& info) {
-    channel_->dispose();
+    js::guarded(info.Env(), [&]() -> napi_value {
+      channel().dispose();
+      return nullptr;
+    });
     return info.Env().Undefined();
   }
 
@@ -126,11 +157,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   for (uint32_t i = 0; i < static_cast<uint32_t>(Fn::count); i++) names.Set(i, Napi::String::New(env, kFunctionNames[i]));
   exports.Set("functionNames", names);
   exports.Set("ulongSize", Napi::Number::New(env, sizeof(CK_ULONG)));
-  exports.Set("setMainThread", Napi::Function::New(env, [](const Napi::CallbackInfo& info) {
-    if (info.Length() > 0 && info[0].ToBoolean().Value()) {
-      napi_add_env_cleanup_hook(info.Env(), [](void*) { processIsLeaving(); }, nullptr);
-    }
-  }));
+  // For the main thread's 'exit' event: see process-exit.h.
+  exports.Set("processIsLeaving", Napi::Function::New(env, [](const Napi::CallbackInfo&) { processIsLeaving(); }));
   return exports;
 }
 

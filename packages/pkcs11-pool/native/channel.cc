@@ -1,5 +1,6 @@
 #include "channel.h"
 
+#include "js.h"
 #include "marshal.h"
 
 namespace pkcs11_pool {
@@ -12,7 +13,11 @@ constexpr size_t kOutboxSize = 16 * 1024;
 class OutboxUse {
  public:
   // Asked for anew each time: JavaScript may have detached the memory since.
-  explicit OutboxUse(Napi::Uint8Array bytes) : outbox_{bytes.Data(), bytes.ByteLength()} {}
+  OutboxUse(napi_env env, napi_value bytes) {
+    void* data = nullptr;
+    if (bytes == nullptr || napi_get_typedarray_info(env, bytes, nullptr, &outbox_.size, &data, nullptr, nullptr) != napi_ok) return;
+    outbox_.data = static_cast<CK_BYTE*>(data);
+  }
   ~OutboxUse() {
     if (outbox_.used > 0) explicit_bzero(outbox_.data, outbox_.used);
   }
@@ -24,38 +29,46 @@ class OutboxUse {
 
 }  // namespace
 
-std::shared_ptr<Channel> Channel::open(Napi::Env env, Napi::Function onCompletions) {
+std::shared_ptr<Channel> Channel::open(napi_env env, napi_value onCompletions) {
   auto channel = std::make_shared<Channel>();
   channel->env_ = env;
   channel->executor_ = std::make_shared<Executor>([weak = std::weak_ptr<Channel>(channel)] {
     if (auto channel = weak.lock()) channel->notify();
   });
+  void* memory = nullptr;
+  napi_value buffer = nullptr;
+  napi_value outbox = nullptr;
+  if (napi_create_arraybuffer(env, kOutboxSize, &memory, &buffer) != napi_ok ||
+      napi_create_typedarray(env, napi_uint8_array, kOutboxSize, buffer, 0, &outbox) != napi_ok ||
+      napi_create_reference(env, outbox, 1, &channel->outbox_) != napi_ok) {
+    throw js::Pending();
+  }
   // The function outlives this object's other owners by its own share, which its finaliser gives back.
   auto* share = new std::shared_ptr<Channel>(channel);
   napi_status status = napi_create_threadsafe_function(
-      env, onCompletions, nullptr, Napi::String::New(env, "pkcs11-pool"), 0, 1, share,
+      env, onCompletions, nullptr, js::string(env, "pkcs11-pool", NAPI_AUTO_LENGTH), 0, 1, share,
       [](napi_env, void* data, void*) { delete static_cast<std::shared_ptr<Channel>*>(data); }, share,
       [](napi_env env, napi_value function, void* context, void*) {
         // Without an environment or a function the loop is being torn down.
         if (env == nullptr || function == nullptr) return;
         std::shared_ptr<Channel> channel = *static_cast<std::shared_ptr<Channel>*>(context);
-        // No C++ exception may leave this callback. One is thrown where JavaScript is being terminated, or by the callback itself.
-        try {
-          channel->deliver(env, Napi::Function(env, function));
-        } catch (const Napi::Error& error) {
-          napi_fatal_exception(env, error.Value());
-        }
+        channel->deliver(env, function);
       },
       &channel->function_);
   if (status != napi_ok) {
     delete share;
-    throw Napi::Error::New(env, "the engine cannot reach the event loop");
+    throw js::Pending();
   }
   napi_unref_threadsafe_function(env, channel->function_);
-  channel->outbox_ = Napi::Persistent(Napi::Uint8Array::New(env, kOutboxSize));
   channel->self_ = channel;
   napi_add_env_cleanup_hook(env, atEnvironmentEnd, channel.get());
   return channel;
+}
+
+napi_value Channel::outbox() const {
+  napi_value bytes = nullptr;
+  if (outbox_ != nullptr) napi_get_reference_value(env_, outbox_, &bytes);
+  return bytes;
 }
 
 void Channel::expectCompletion() {
@@ -80,22 +93,24 @@ void Channel::notify() {
   if (napi_call_threadsafe_function(function_, nullptr, napi_tsfn_nonblocking) == napi_closing) function_ = nullptr;
 }
 
-void Channel::deliver(Napi::Env env, Napi::Function onCompletions) {
-  Napi::HandleScope scope(env);
+void Channel::deliver(napi_env env, napi_value onCompletions) {
   auto completions = executor_->takeCompletions();
   if (completions.empty()) return;
-  OutboxUse use(outbox_.Value());
-  Napi::Array batch = Napi::Array::New(env, completions.size() * 4);
-  uint32_t at = 0;
+  OutboxUse use(env, outbox());
+  napi_value batch = js::array(env, completions.size() * 4);
+  size_t at = 0;
   for (auto& [job, outcome] : completions) {
     const bool returned = outcome == Outcome::returned;
-    batch.Set(at++, Napi::Number::New(env, job->id));
-    batch.Set(at++, returned ? Napi::Number::New(env, static_cast<double>(job->rv)) : Napi::Number::New(env, static_cast<int>(outcome)));
-    batch.Set(at++, Napi::Number::New(env, returned || outcome == Outcome::late ? static_cast<int>(job->fn) : 0));
-    batch.Set(at++, valueOf(env, *job, outcome, use.outbox()));
+    js::set(env, batch, at++, js::number(env, job->id));
+    js::set(env, batch, at++, js::number(env, returned ? static_cast<double>(job->rv) : static_cast<int>(outcome)));
+    js::set(env, batch, at++, js::number(env, returned || outcome == Outcome::late ? static_cast<int>(job->fn) : 0));
+    js::set(env, batch, at++, valueOf(env, *job, outcome, use.outbox()));
     if (outcome != Outcome::late) forgetCompletion();
   }
-  onCompletions.Call({batch});
+  napi_value result = nullptr;
+  if (batch == nullptr || napi_call_function(env, js::undefined(env), onCompletions, 1, &batch, &result) != napi_pending_exception) return;
+  napi_value exception = nullptr;
+  if (napi_get_and_clear_last_exception(env, &exception) == napi_ok) napi_fatal_exception(env, exception);
 }
 
 // From the environment's own thread.
@@ -103,7 +118,7 @@ void Channel::close() {
   std::shared_ptr<Channel> self;
   std::lock_guard<std::mutex> lock(mutex_);
   if (function_ != nullptr) napi_release_threadsafe_function(std::exchange(function_, nullptr), napi_tsfn_abort);
-  outbox_.Reset();
+  if (outbox_ != nullptr) napi_delete_reference(env_, std::exchange(outbox_, nullptr));
   if (self_ == nullptr) return;
   napi_remove_env_cleanup_hook(env_, atEnvironmentEnd, this);
   self = std::exchange(self_, nullptr);

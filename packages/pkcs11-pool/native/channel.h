@@ -7,7 +7,7 @@
 #include <memory>
 #include <mutex>
 
-#include <napi.h>
+#include <node_api.h>
 
 #include "executor.h"
 
@@ -15,10 +15,11 @@ namespace pkcs11_pool {
 
 class Channel : public std::enable_shared_from_this<Channel> {
  public:
-  static std::shared_ptr<Channel> open(Napi::Env env, Napi::Function onCompletions);
+  // Throws std::exception where JavaScript is ending.
+  static std::shared_ptr<Channel> open(napi_env env, napi_value onCompletions);
 
   // Where short answers are put, from one call of onCompletions to its end.
-  Napi::Value outbox() { return outbox_.Value(); }
+  napi_value outbox() const;
 
   Executor& executor() { return *executor_; }
 
@@ -31,12 +32,12 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
  private:
   void notify();
-  void deliver(Napi::Env env, Napi::Function onCompletions);
+  void deliver(napi_env env, napi_value onCompletions);
   void close();
   static void atEnvironmentEnd(void* channel);
 
   std::shared_ptr<Executor> executor_;
-  Napi::Reference<Napi::Uint8Array> outbox_;
+  napi_ref outbox_ = nullptr;
   napi_env env_ = nullptr;
   size_t expected_ = 0;
   bool disposing_ = false;

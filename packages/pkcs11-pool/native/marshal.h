@@ -1,5 +1,5 @@
-// Between JavaScript values and jobs. Reading throws Napi::TypeError for anything that is not of the shape that
-// src/pkcs11/protocol.ts describes; nothing of the caller's memory is used after it returns.
+// Between JavaScript values and jobs. Reading throws js::Refusal for anything that is not of the shape that src/pkcs11/protocol.ts
+// describes; nothing of the caller's memory is used after it returns.
 #pragma once
 
 #include <memory>
@@ -11,7 +11,7 @@
 namespace pkcs11_pool {
 
 // `arguments` are those behind submit's fixed four. The job's operation is set already.
-void readArguments(Napi::Env env, const Napi::Value* arguments, size_t count, Job& job);
+void readArguments(napi_env env, const napi_value* arguments, size_t count, Job& job);
 
 // Memory that JavaScript sees, for short answers: making a Buffer here costs several times what it costs there. An answer in it is
 // a number, place * 128 + length.
@@ -24,9 +24,9 @@ struct Outbox {
 };
 
 // What a completion carries as its value.
-Napi::Value valueOf(Napi::Env env, Job& job, Outcome outcome, Outbox& outbox);
+napi_value valueOf(napi_env env, Job& job, Outcome outcome, Outbox& outbox);
 
 // A handle, id or flag word: a BigInt where a number could not hold it exactly.
-Napi::Value fromULong(Napi::Env env, CK_ULONG value);
+napi_value fromULong(napi_env env, CK_ULONG value);
 
 }  // namespace pkcs11_pool

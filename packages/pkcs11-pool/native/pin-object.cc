@@ -1,8 +1,9 @@
 #include "pin-object.h"
 
-#include "bytes.h"
+#include <stdexcept>
 
-#include <exception>
+#include "bytes.h"
+#include "js.h"
 
 namespace pkcs11_pool {
 
@@ -16,49 +17,57 @@ Napi::Function PinObject::define(Napi::Env env) {
   return DefineClass(env, "Pin", {InstanceMethod<&PinObject::wipe>("wipe")});
 }
 
-PinObject* PinObject::from(const Napi::Value& value) {
+PinObject* PinObject::from(napi_env env, napi_value value) {
   bool tagged = false;
-  if (!value.IsObject()) return nullptr;
-  if (napi_check_object_type_tag(value.Env(), value, &kPinTag, &tagged) != napi_ok || !tagged) return nullptr;
-  return Unwrap(value.As<Napi::Object>());
+  if (js::typeOf(env, value) != napi_object) return nullptr;
+  if (napi_check_object_type_tag(env, value, &kPinTag, &tagged) != napi_ok || !tagged) return nullptr;
+  void* wrapped = nullptr;
+  return napi_unwrap(env, value, &wrapped) == napi_ok ? static_cast<PinObject*>(wrapped) : nullptr;
 }
 
 PinObject::PinObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<PinObject>(info) {
-  Napi::Env env = info.Env();
-  if (info.Length() < 1 || !info[0].IsObject()) throw Napi::TypeError::New(env, "a Pin takes { file }, { env } or { value }");
-  Napi::Object source = info[0].As<Napi::Object>();
-  Napi::Value file = source.Get("file");
-  Napi::Value variable = source.Get("env");
-  Napi::Value value = source.Get("value");
-  std::string reason;
-  try {
+  napi_env env = info.Env();
+  js::guarded(env, [&]() -> napi_value {
+    napi_value source = info.Length() > 0 ? static_cast<napi_value>(info[0]) : js::undefined(env);
+    if (js::typeOf(env, source) != napi_object) throw js::Refusal("a Pin takes { file }, { env } or { value }");
     secret_ = std::make_shared<PinSecret>();
-    if (file.IsString()) {
-      file_ = file.As<Napi::String>().Utf8Value();
-      if (file_.empty()) reason = "the path of the PIN file is empty";
-    } else if (variable.IsString()) {
-      // Read here, on the thread that may also change the environment: getenv beside setenv is undefined.
-      reason = secret_->readEnvironment(variable.As<Napi::String>().Utf8Value());
-    } else if (value.IsString()) {
-      size_t length = 0;
-      napi_get_value_string_utf8(env, value, nullptr, 0, &length);
-      Bytes text;
-      text.allocate(length + 1);
-      napi_get_value_string_utf8(env, value, reinterpret_cast<char*>(text.data()), length + 1, &length);
-      reason = secret_->set(text.data(), length);
-    } else if (value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array) {
-      Napi::Uint8Array bytes = value.As<Napi::Uint8Array>();
-      reason = secret_->set(bytes.Data(), bytes.ByteLength());
-    } else {
-      reason = "a Pin takes { file }, { env } or { value }";
+    const std::string reason = read(env, source);
+    if (!reason.empty()) {
+      secret_.reset();
+      throw std::runtime_error(reason);
     }
-  } catch (const Napi::Error&) {
-    throw;
-  } catch (const std::exception& error) {
-    reason = error.what();
+    napi_type_tag_object(env, info.This(), &kPinTag);
+    return nullptr;
+  });
+}
+
+std::string PinObject::read(napi_env env, napi_value source) {
+  napi_value file = js::get(env, source, "file");
+  napi_value variable = js::get(env, source, "env");
+  napi_value value = js::get(env, source, "value");
+  if (js::typeOf(env, file) == napi_string) {
+    file_ = js::text(env, file, "file");
+    return file_.empty() ? "the path of the PIN file is empty" : "";
   }
-  if (!reason.empty()) throw Napi::Error::New(env, reason);
-  napi_type_tag_object(env, info.This(), &kPinTag);
+  // Read here, on the thread that may also change the environment: getenv beside setenv is undefined.
+  if (js::typeOf(env, variable) == napi_string) return secret_->readEnvironment(js::text(env, variable, "env"));
+  if (js::typeOf(env, value) == napi_string) {
+    size_t length = 0;
+    napi_get_value_string_utf8(env, value, nullptr, 0, &length);
+    Bytes text;
+    text.allocate(length + 1);
+    napi_get_value_string_utf8(env, value, reinterpret_cast<char*>(text.data()), length + 1, &length);
+    return secret_->set(text.data(), length);
+  }
+  napi_typedarray_type type;
+  size_t length = 0;
+  void* data = nullptr;
+  bool isTypedArray = false;
+  napi_is_typedarray(env, value, &isTypedArray);
+  if (!isTypedArray || napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_uint8_array) {
+    throw js::Refusal("a Pin takes { file }, { env } or { value }");
+  }
+  return secret_->set(data, length);
 }
 
 Napi::Value PinObject::wipe(const Napi::CallbackInfo& info) {

@@ -14,7 +14,7 @@ class PinObject : public Napi::ObjectWrap<PinObject> {
  public:
   static Napi::Function define(Napi::Env env);
   // Null where the value is no Pin.
-  static PinObject* from(const Napi::Value& value);
+  static PinObject* from(napi_env env, napi_value value);
 
   explicit PinObject(const Napi::CallbackInfo& info);
 
@@ -23,6 +23,7 @@ class PinObject : public Napi::ObjectWrap<PinObject> {
   std::shared_ptr<PinSecret> secret() const { return secret_; }
 
  private:
+  std::string read(napi_env env, napi_value source);
   Napi::Value wipe(const Napi::CallbackInfo& info);
 
   std::string file_;

@@ -55,6 +55,9 @@ void guardProcessExit() {
 #endif
 }
 
-void processIsLeaving() { leaving = true; }
+void processIsLeaving() {
+  leaving = true;
+  guardProcessExit();
+}
 
 }  // namespace pkcs11_pool

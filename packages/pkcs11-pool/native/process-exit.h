@@ -15,7 +15,8 @@ class CallIntoModule {
 // To be called after a module's C_Initialize: what was registered last runs first, so before the destructors of the module.
 void guardProcessExit();
 
-// The main thread's environment is being torn down: from here on no call into a module starts.
+// The process is about to call exit(): from here on no call into a module starts, and the guard is the first that exit() runs, also
+// before the destructors of a module that is just being loaded.
 void processIsLeaving();
 
 }  // namespace pkcs11_pool

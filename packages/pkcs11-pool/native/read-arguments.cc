@@ -1,6 +1,7 @@
 #include <climits>
 #include <cmath>
 
+#include "js.h"
 #include "marshal.h"
 #include "pin-object.h"
 
@@ -12,20 +13,27 @@ constexpr double kLargestExact = 9007199254740991.0;  // 2^53 - 1
 constexpr CK_ULONG kLongestRandom = CK_ULONG{64} << 20;
 constexpr size_t kMostItems = 100'000;
 
-[[noreturn]] void refuse(Napi::Env env, const std::string& message) { throw Napi::TypeError::New(env, message); }
+[[noreturn]] void refuse(const std::string& message) { throw js::Refusal(message); }
 
-CK_ULONG toULong(const Napi::Value& value, const char* name) {
-  if (value.IsNumber()) {
-    const double number = value.As<Napi::Number>().DoubleValue();
-    if (number >= 0 && number <= kLargestExact && std::trunc(number) == number && number <= static_cast<double>(ULONG_MAX)) {
-      return static_cast<CK_ULONG>(number);
-    }
-  } else if (value.IsBigInt()) {
-    bool lossless = false;
-    const uint64_t number = value.As<Napi::BigInt>().Uint64Value(&lossless);
-    if (lossless && number <= ULONG_MAX) return static_cast<CK_ULONG>(number);
+CK_ULONG toULong(napi_env env, napi_value value, const char* name) {
+  double number = 0;
+  uint64_t big = 0;
+  bool lossless = false;
+  switch (js::typeOf(env, value)) {
+    case napi_number:
+      napi_get_value_double(env, value, &number);
+      if (number >= 0 && number <= kLargestExact && std::trunc(number) == number && number <= static_cast<double>(ULONG_MAX)) {
+        return static_cast<CK_ULONG>(number);
+      }
+      break;
+    case napi_bigint:
+      napi_get_value_bigint_uint64(env, value, &big, &lossless);
+      if (lossless && big <= ULONG_MAX) return static_cast<CK_ULONG>(big);
+      break;
+    default:
+      break;
   }
-  refuse(value.Env(), std::string(name) + " is no unsigned integer");
+  refuse(std::string(name) + " is no unsigned integer");
 }
 
 struct View {
@@ -33,48 +41,48 @@ struct View {
   size_t size;
 };
 
-View toView(const Napi::Value& value, const char* name) {
+View toView(napi_env env, napi_value value, const char* name) {
+  bool isTypedArray = false;
   napi_typedarray_type type;
   size_t length = 0;
   void* data = nullptr;
-  if (!value.IsTypedArray() ||
-      napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_uint8_array) {
-    refuse(value.Env(), std::string(name) + " is no Uint8Array");
+  if (napi_is_typedarray(env, value, &isTypedArray) != napi_ok || !isTypedArray ||
+      napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr) != napi_ok || type != napi_uint8_array) {
+    refuse(std::string(name) + " is no Uint8Array");
   }
   return {static_cast<const CK_BYTE*>(data), length};
 }
 
-void readBytes(const Napi::Value& value, const char* name, Bytes& into) {
-  const View view = toView(value, name);
+void readBytes(napi_env env, napi_value value, const char* name, Bytes& into) {
+  const View view = toView(env, value, name);
   into.assign(view.data, view.size);
 }
 
 // Reads little-endian fields of a packed mechanism or template.
 class Unpacker {
  public:
-  Unpacker(Napi::Env env, View view, const char* name) : env_(env), view_(view), name_(name) {}
+  Unpacker(View view, const char* name) : view_(view), name_(name) {}
 
   CK_ULONG number(size_t width) {
     const CK_BYTE* from = take(width);
     uint64_t value = 0;
     for (size_t i = width; i > 0; i--) value = value << 8 | from[i - 1];
-    if (value > ULONG_MAX) refuse(env_, std::string(name_) + " holds a number that is too large for this machine");
+    if (value > ULONG_MAX) refuse(std::string(name_) + " holds a number that is too large for this machine");
     return static_cast<CK_ULONG>(value);
   }
 
   const CK_BYTE* take(size_t length) {
-    if (length > view_.size - at_) refuse(env_, std::string(name_) + " is cut short");
+    if (length > view_.size - at_) refuse(std::string(name_) + " is cut short");
     const CK_BYTE* from = view_.data + at_;
     at_ += length;
     return from;
   }
 
   void end() {
-    if (at_ != view_.size) refuse(env_, std::string(name_) + " has bytes left over");
+    if (at_ != view_.size) refuse(std::string(name_) + " has bytes left over");
   }
 
  private:
-  Napi::Env env_;
   View view_;
   const char* name_;
   size_t at_ = 0;
@@ -90,9 +98,8 @@ void pointAt(Mechanism& mechanism, Parameters& parameters) {
   mechanism.value.ulParameterLen = sizeof(parameters);
 }
 
-void readMechanism(const Napi::Value& value, Mechanism& mechanism) {
-  Napi::Env env = value.Env();
-  Unpacker packed(env, toView(value, "mechanism"), "mechanism");
+void readMechanism(napi_env env, napi_value value, Mechanism& mechanism) {
+  Unpacker packed(toView(env, value, "mechanism"), "mechanism");
   mechanism.value.mechanism = packed.number(8);
   const auto kind = static_cast<ParameterKind>(packed.number(4));
   const CK_ULONG n1 = packed.number(8);
@@ -108,7 +115,7 @@ void readMechanism(const Napi::Value& value, Mechanism& mechanism) {
 
   auto& parameter = mechanism.parameter;
   auto requireA = [&](size_t length) {
-    if (a.size() != length) refuse(env, "mechanism has " + std::to_string(a.size()) + " bytes where " + std::to_string(length) + " belong");
+    if (a.size() != length) refuse("mechanism has " + std::to_string(a.size()) + " bytes where " + std::to_string(length) + " belong");
   };
   switch (kind) {
     case ParameterKind::none:
@@ -160,12 +167,12 @@ void readMechanism(const Napi::Value& value, Mechanism& mechanism) {
       parameter.number = n1;
       return pointAt(mechanism, parameter.number);
   }
-  refuse(env, "mechanism is of an unknown kind");
+  refuse("mechanism is of an unknown kind");
 }
 
-void readTemplate(const Napi::Value& value, Template& into) {
-  const View view = toView(value, "template");
-  Unpacker packed(value.Env(), view, "template");
+void readTemplate(napi_env env, napi_value value, Template& into) {
+  const View view = toView(env, value, "template");
+  Unpacker packed(view, "template");
   const size_t count = packed.number(4);
   // Each value starts at a multiple of 8: modules read numbers in place. An attribute's own fields leave room for that.
   into.values.allocate(view.size + 8);
@@ -183,12 +190,10 @@ void readTemplate(const Napi::Value& value, Template& into) {
   packed.end();
 }
 
-void readTypes(const Napi::Value& value, std::vector<CK_ATTRIBUTE_TYPE>& into) {
-  if (!value.IsArray()) refuse(value.Env(), "attribute types are no array");
-  Napi::Array types = value.As<Napi::Array>();
-  const uint32_t count = types.Length();
-  if (count > kMostItems) refuse(value.Env(), "too many attribute types");
-  for (uint32_t i = 0; i < count; i++) into.push_back(toULong(types.Get(i), "an attribute type"));
+void readTypes(napi_env env, napi_value value, std::vector<CK_ATTRIBUTE_TYPE>& into) {
+  const uint32_t count = js::lengthOf(env, value, "the list of attribute types");
+  if (count > kMostItems) refuse("too many attribute types");
+  for (uint32_t i = 0; i < count; i++) into.push_back(toULong(env, js::get(env, value, i), "an attribute type"));
 }
 
 bool isCryptographic(Operation operation) {
@@ -205,133 +210,138 @@ bool isCryptographic(Operation operation) {
   }
 }
 
-void readStep(const Napi::Value& mechanism, const Napi::Value& key, const Napi::Value& data, const Napi::Value& signature, Step& step) {
-  readMechanism(mechanism, step.mechanism);
-  step.key = step.operation == Operation::digest ? 0 : toULong(key, "key");
-  readBytes(data, "data", step.data);
-  if (step.operation == Operation::verify) readBytes(signature, "signature", step.signature);
+void readStep(napi_env env, napi_value mechanism, napi_value key, napi_value data, napi_value signature, Step& step) {
+  readMechanism(env, mechanism, step.mechanism);
+  step.key = step.operation == Operation::digest ? 0 : toULong(env, key, "key");
+  readBytes(env, data, "data", step.data);
+  if (step.operation == Operation::verify) readBytes(env, signature, "signature", step.signature);
 }
 
-void readBatch(const Napi::Value& value, Job& job) {
-  Napi::Env env = value.Env();
-  if (!value.IsArray()) refuse(env, "a batch is no array");
-  Napi::Array items = value.As<Napi::Array>();
-  const uint32_t count = items.Length();
-  if (count > kMostItems) refuse(env, "a batch has too many items");
+void readItem(napi_env env, napi_value item, Step& step) {
+  js::lengthOf(env, item, "an item of a batch");
+  const CK_ULONG operation = toULong(env, js::get(env, item, 0U), "an item's operation");
+  if (operation >= static_cast<CK_ULONG>(Operation::count) || !isCryptographic(static_cast<Operation>(operation)) ||
+      static_cast<Operation>(operation) == Operation::seal) {
+    refuse("an item of a batch is no cryptographic operation");
+  }
+  step.operation = static_cast<Operation>(operation);
+  readStep(env, js::get(env, item, 1U), js::get(env, item, 2U), js::get(env, item, 3U), js::get(env, item, 4U), step);
+}
+
+void readBatch(napi_env env, napi_value items, Job& job) {
+  const uint32_t count = js::lengthOf(env, items, "a batch");
+  if (count > kMostItems) refuse("a batch has too many items");
   auto& steps = job.more().steps;
   steps = std::vector<Step>(count);
   for (uint32_t i = 0; i < count; i++) {
-    Napi::HandleScope scope(env);
-    Napi::Value item = items.Get(i);
-    if (!item.IsArray()) refuse(env, "an item of a batch is no array");
-    Napi::Array fields = item.As<Napi::Array>();
-    const CK_ULONG operation = toULong(fields.Get(0U), "an item's operation");
-    if (operation >= static_cast<CK_ULONG>(Operation::count) || !isCryptographic(static_cast<Operation>(operation)) ||
-        static_cast<Operation>(operation) == Operation::seal) {
-      refuse(env, "an item of a batch is no cryptographic operation");
+    napi_handle_scope scope = nullptr;
+    if (napi_open_handle_scope(env, &scope) != napi_ok) throw js::Pending();
+    try {
+      readItem(env, js::get(env, items, i), steps[i]);
+    } catch (...) {
+      napi_close_handle_scope(env, scope);
+      throw;
     }
-    steps[i].operation = static_cast<Operation>(operation);
-    readStep(fields.Get(1U), fields.Get(2U), fields.Get(3U), fields.Get(4U), steps[i]);
+    napi_close_handle_scope(env, scope);
   }
 }
 
-PinObject& toPin(const Napi::Value& value) {
-  PinObject* pin = PinObject::from(value);
-  if (pin == nullptr) refuse(value.Env(), "pin is no Pin");
-  if (!pin->secret()) refuse(value.Env(), "the pin has been wiped");
+PinObject& toPin(napi_env env, napi_value value) {
+  PinObject* pin = PinObject::from(env, value);
+  if (pin == nullptr) refuse("pin is no Pin");
+  if (!pin->secret()) refuse("the pin has been wiped");
   return *pin;
 }
 
 }  // namespace
 
-void readArguments(Napi::Env env, const Napi::Value* arguments, size_t count, Job& job) {
-  auto argument = [&](size_t index) { return index < count ? arguments[index] : env.Undefined(); };
+void readArguments(napi_env env, const napi_value* arguments, size_t count, Job& job) {
+  auto argument = [&](size_t index) { return index < count ? arguments[index] : js::undefined(env); };
   Step& step = job.step;
   step.operation = job.operation;
   if (isCryptographic(job.operation)) {
     const bool digests = job.operation == Operation::digest;
-    return readStep(argument(0), argument(1), argument(digests ? 1 : 2), argument(3), step);
+    return readStep(env, argument(0), argument(1), argument(digests ? 1 : 2), argument(3), step);
   }
   switch (job.operation) {
     case Operation::load:
-      if (!argument(0).IsString()) refuse(env, "path is no string");
-      job.more().path = argument(0).As<Napi::String>().Utf8Value();
+      job.more().path = js::text(env, argument(0), "path");
       break;
     case Operation::inspect:
-      job.more().wantsMechanisms = argument(0).IsUndefined() || toULong(argument(0), "mechanisms") != 0;
+      job.more().wantsMechanisms = js::typeOf(env, argument(0)) == napi_undefined || toULong(env, argument(0), "mechanisms") != 0;
       break;
     case Operation::openSession:
-      job.more().number = toULong(argument(0), "slot");
-      job.more().flags = toULong(argument(1), "flags");
+      job.more().number = toULong(env, argument(0), "slot");
+      job.more().flags = toULong(env, argument(1), "flags");
       break;
     case Operation::login:
-      job.more().number = toULong(argument(0), "user type");
-      if (!argument(1).IsNull()) job.more().pin = toPin(argument(1)).secret();
+      job.more().number = toULong(env, argument(0), "user type");
+      if (js::typeOf(env, argument(1)) != napi_null) job.more().pin = toPin(env, argument(1)).secret();
       break;
     case Operation::loadPin: {
-      PinObject& pin = toPin(argument(0));
+      PinObject& pin = toPin(env, argument(0));
       job.more().path = pin.file();
       job.more().pin = pin.secret();
       break;
     }
     case Operation::tokenInfo:
-      job.more().number = toULong(argument(0), "slot");
+      job.more().number = toULong(env, argument(0), "slot");
       break;
     case Operation::find:
-      readTemplate(argument(0), job.more().first);
-      job.more().number = toULong(argument(1), "count");
-      job.more().wantsAttributes = !argument(2).IsNull();
-      if (job.more().wantsAttributes) readTypes(argument(2), job.more().types);
+      readTemplate(env, argument(0), job.more().first);
+      job.more().number = toULong(env, argument(1), "count");
+      job.more().wantsAttributes = js::typeOf(env, argument(2)) != napi_null;
+      if (job.more().wantsAttributes) readTypes(env, argument(2), job.more().types);
       break;
     case Operation::getAttributes:
-      job.more().object = toULong(argument(0), "object");
-      readTypes(argument(1), job.more().types);
+      job.more().object = toULong(env, argument(0), "object");
+      readTypes(env, argument(1), job.more().types);
       break;
     case Operation::setAttributes:
     case Operation::copyObject:
-      job.more().object = toULong(argument(0), "object");
-      readTemplate(argument(1), job.more().first);
+      job.more().object = toULong(env, argument(0), "object");
+      readTemplate(env, argument(1), job.more().first);
       break;
     case Operation::createObject:
-      readTemplate(argument(0), job.more().first);
+      readTemplate(env, argument(0), job.more().first);
       break;
     case Operation::destroyObject:
-      job.more().object = toULong(argument(0), "object");
+      job.more().object = toULong(env, argument(0), "object");
       break;
     case Operation::generateKey:
-      readMechanism(argument(0), step.mechanism);
-      readTemplate(argument(1), job.more().first);
+      readMechanism(env, argument(0), step.mechanism);
+      readTemplate(env, argument(1), job.more().first);
       break;
     case Operation::generateKeyPair:
-      readMechanism(argument(0), step.mechanism);
-      readTemplate(argument(1), job.more().first);
-      readTemplate(argument(2), job.more().second);
+      readMechanism(env, argument(0), step.mechanism);
+      readTemplate(env, argument(1), job.more().first);
+      readTemplate(env, argument(2), job.more().second);
       break;
     case Operation::wrapKey:
-      readMechanism(argument(0), step.mechanism);
-      step.key = toULong(argument(1), "wrapping key");
-      job.more().object = toULong(argument(2), "key");
+      readMechanism(env, argument(0), step.mechanism);
+      step.key = toULong(env, argument(1), "wrapping key");
+      job.more().object = toULong(env, argument(2), "key");
       break;
     case Operation::unwrapKey:
-      readMechanism(argument(0), step.mechanism);
-      step.key = toULong(argument(1), "unwrapping key");
-      readBytes(argument(2), "wrapped key", step.data);
-      readTemplate(argument(3), job.more().first);
+      readMechanism(env, argument(0), step.mechanism);
+      step.key = toULong(env, argument(1), "unwrapping key");
+      readBytes(env, argument(2), "wrapped key", step.data);
+      readTemplate(env, argument(3), job.more().first);
       break;
     case Operation::deriveKey:
-      readMechanism(argument(0), step.mechanism);
-      step.key = toULong(argument(1), "base key");
-      readTemplate(argument(2), job.more().first);
+      readMechanism(env, argument(0), step.mechanism);
+      step.key = toULong(env, argument(1), "base key");
+      readTemplate(env, argument(2), job.more().first);
       break;
     case Operation::generateRandom:
-      job.more().number = toULong(argument(0), "length");
-      if (job.details->number > kLongestRandom) refuse(env, "length is over 64 MiB");
+      job.more().number = toULong(env, argument(0), "length");
+      if (job.details->number > kLongestRandom) refuse("length is over 64 MiB");
       break;
     case Operation::seedRandom:
-      readBytes(argument(0), "seed", step.data);
+      readBytes(env, argument(0), "seed", step.data);
       break;
     case Operation::batch:
-      readBatch(argument(0), job);
+      readBatch(env, argument(0), job);
       break;
     default:
       break;  // those that take none

@@ -8,7 +8,14 @@ import { KeyOperations } from './key-operations.js'
 import type { HandleCache } from './keys/handle-cache.js'
 import { Operation } from './pkcs11/protocol.js'
 import { RETURN_VALUES } from './pkcs11/return-values.js'
-import { type CloseOptions, createPool, type Entry, type Pool, type PoolSizes } from './pool/index.js'
+import {
+  type CloseOptions,
+  createPool,
+  type Entry,
+  type Pool,
+  type PoolSizes,
+  resolveCloseTimeout,
+} from './pool/index.js'
 import type { OperationOptions } from './session/call-context.js'
 import { PooledSession } from './session/pooled-session.js'
 import type { Token } from './session/token.js'
@@ -82,8 +89,8 @@ export class ClientCore implements LeaseHost {
     this.token.engine.setMaxThreads(this.pool.stats().maxSize + SPARE_THREADS)
   }
 
-  close(options: CloseOptions = {}): Promise<{ abandoned: number }> {
-    this.#closing ??= this.#close(options)
+  async close(options?: CloseOptions): Promise<{ abandoned: number }> {
+    this.#closing ??= this.#close(resolveCloseTimeout(options))
     return this.#closing
   }
 
@@ -109,8 +116,7 @@ export class ClientCore implements LeaseHost {
     return true
   }
 
-  async #close(options: CloseOptions): Promise<{ abandoned: number }> {
-    const { timeoutMs = DEFAULT_CLOSE_TIMEOUT_MS } = options
+  async #close(timeoutMs: number): Promise<{ abandoned: number }> {
     const deadline = new Deadline(timeoutMs)
     const { abandoned } = await this.pool.close({ timeoutMs })
     this.cache.clear()
@@ -118,8 +124,6 @@ export class ClientCore implements LeaseHost {
     return { abandoned: Math.max(abandoned, hung) }
   }
 }
-
-const DEFAULT_CLOSE_TIMEOUT_MS = 5_000
 
 /** A session could not be opened because of the PIN: that is what the caller has to hear. */
 function credentialsOf(error: unknown): Pkcs11PoolError | undefined {

@@ -1,13 +1,13 @@
 import { Pkcs11PoolError } from './errors.js'
-import { describeValue } from './pkcs11/describe-value.js'
-import { didYouMean, quoted } from './pkcs11/did-you-mean.js'
 import {
   DEFAULT_HANDLE_CACHE_OPTIONS,
   type HandleCacheOptions,
   type ResolvedHandleCacheOptions,
 } from './keys/handle-cache.js'
+import { describeValue } from './pkcs11/describe-value.js'
+import { didYouMean, quoted } from './pkcs11/did-you-mean.js'
 import type { TokenSelector } from './pkcs11/token-info.js'
-import { type PoolOptions, type ResolvedPoolOptions, resolveOptions } from './pool/index.js'
+import { DEFAULT_POOL_OPTIONS, type PoolOptions, type ResolvedPoolOptions, resolveOptions } from './pool/index.js'
 import type { PinSource } from './session/token.js'
 
 /** The pool's options, and the one that bounds calls to the token. */
@@ -58,6 +58,8 @@ const NAMES = [
   'connect',
 ] as const satisfies (keyof ClientOptions)[]
 
+const POOL_NAMES = [...Object.keys(DEFAULT_POOL_OPTIONS), 'operationTimeoutMs']
+
 /** @throws INVALID_OPTION naming the option, what was got and what is expected */
 export function resolveClientOptions(options: ClientOptions): ResolvedClientOptions {
   checkNames('createClient', options, NAMES)
@@ -68,6 +70,7 @@ export function resolveClientOptions(options: ClientOptions): ResolvedClientOpti
   if (readOnly !== undefined && typeof readOnly !== 'boolean') throw invalid('readOnly', readOnly, 'true or false')
   if (connect !== undefined && connect !== 'eager' && connect !== 'lazy')
     throw invalid('connect', connect, "'eager' or 'lazy'")
+  checkNames('pool', options.pool ?? {}, POOL_NAMES)
   const { operationTimeoutMs, ...pool } = options.pool ?? {}
   return {
     module,

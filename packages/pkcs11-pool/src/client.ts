@@ -13,6 +13,7 @@ import type { OperationOptions } from './session/call-context.js'
 import { withCapture } from './session/capture.js'
 import {
   type AeadOptions,
+  boundsOf,
   decrypt,
   encrypt,
   openInputs,
@@ -104,9 +105,10 @@ export class Client {
   /** AES-GCM with a fresh IV of 12 bytes; `iv` in the answer is the one the token really used. */
   seal(key: KeyReference, plain: Uint8Array, options: AeadOptions & OperationOptions = {}): Promise<Sealed> {
     return withCapture((capture) => {
+      const bounds = boundsOf(options)
       const packed = sealMechanism(capture, options)
       const bytes = capture.bytes(plain, 'plain')
-      return this.#core.operations.withKey(key, 'public', options, (context, handle) =>
+      return this.#core.operations.withKey(key, 'public', bounds, (context, handle) =>
         seal(context, handle, packed, bytes),
       )
     })
@@ -119,8 +121,9 @@ export class Client {
     options: AeadOptions & OperationOptions = {},
   ): Promise<Buffer> {
     return withCapture((capture) => {
+      const bounds = boundsOf(options)
       const { mechanism, data } = openInputs(capture, sealed, options)
-      return this.#core.operations.withKey(key, 'private', options, (context, handle) =>
+      return this.#core.operations.withKey(key, 'private', bounds, (context, handle) =>
         decrypt(context, handle, mechanism, data),
       )
     })

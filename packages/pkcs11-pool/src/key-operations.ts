@@ -3,7 +3,7 @@ import { CryptokiError } from './errors.js'
 import { cacheName, type HandleCache } from './keys/handle-cache.js'
 import { RETURN_VALUES } from './pkcs11/return-values.js'
 import type { ObjectHandle } from './session/arguments.js'
-import type { CallContext, OperationOptions } from './session/call-context.js'
+import { type CallContext, checkOptions, type OperationOptions } from './session/call-context.js'
 import { findKey, readKey } from './session/find-key.js'
 import {
   captureReference,
@@ -86,6 +86,7 @@ export class KeyOperations {
     call: (context: CallContext, pooled: PooledSession) => Promise<R>,
     { about, once = false }: SessionCall = {},
   ): Promise<R> {
+    checkOptions(options)
     const host = this.#host
     const deadline = options.timeoutMs === undefined ? undefined : new Deadline(options.timeoutMs)
     let loggedInAgain = false

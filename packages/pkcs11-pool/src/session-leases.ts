@@ -1,8 +1,8 @@
 import { bounded, Deadline } from './deadline.js'
-import { CryptokiError } from './errors.js'
+import { CryptokiError, Pkcs11PoolError } from './errors.js'
 import type { EngineSession } from './pkcs11/engine.js'
 import type { Entry, Pool } from './pool/index.js'
-import type { CallContext, OperationOptions } from './session/call-context.js'
+import { type CallContext, checkOptions, type OperationOptions } from './session/call-context.js'
 import { PooledSession } from './session/pooled-session.js'
 import { Session, type SessionOwner } from './session/session.js'
 import type { Token } from './session/token.js'
@@ -57,6 +57,7 @@ class LeaseOwner implements SessionOwner {
   ) {}
 
   context(pooled: PooledSession, options: OperationOptions | undefined): CallContext {
+    if (options !== undefined) checkOptions(options)
     const own =
       options?.timeoutMs === undefined ? this.host.operationTimeoutMs : new Deadline(options.timeoutMs).timeoutMs
     return {
@@ -87,6 +88,7 @@ function either(one: AbortSignal | undefined, other: AbortSignal | undefined): A
 
 /** A session of the pool's, for the user to release. */
 export async function leaseSession(host: LeaseHost, options: OperationOptions, deadline?: Deadline): Promise<Session> {
+  checkOptions(options)
   host.checkUsable()
   const entry = await host.acquireEntry(options, deadline)
   const owner = new LeaseOwner(host, options, deadline, () => giveBack(host.pool, entry))
@@ -99,6 +101,8 @@ export async function runWithSession<R>(
   fn: (session: Session) => R | Promise<R>,
   options: OperationOptions,
 ): Promise<R> {
+  checkOptions(options)
+  checkFunction(fn)
   const deadline = options.timeoutMs === undefined ? undefined : new Deadline(options.timeoutMs)
   const session = await leaseSession(host, options, deadline)
   return runAndRelease(session, fn, options.signal, deadline)
@@ -110,6 +114,8 @@ export async function runWithDedicatedSession<R>(
   fn: (session: Session) => R | Promise<R>,
   options: OperationOptions,
 ): Promise<R> {
+  checkOptions(options)
+  checkFunction(fn)
   const deadline = options.timeoutMs === undefined ? undefined : new Deadline(options.timeoutMs)
   host.checkUsable()
   const token = host.token
@@ -126,6 +132,14 @@ export async function runWithDedicatedSession<R>(
     // What fn has answered stands, whether or not its session can be closed.
     await token.closeSession(pooled.session).catch((error: unknown) => host.observe(error))
   }
+}
+
+function checkFunction(fn: unknown): void {
+  if (typeof fn === 'function') return
+  throw new Pkcs11PoolError(
+    'INVALID_ARGUMENT',
+    `what is to run on the session is ${fn === null ? 'null' : `of type ${typeof fn}`}; expected a function`,
+  )
 }
 
 /** Resolves once nothing runs in a session, or never will come back from it. */

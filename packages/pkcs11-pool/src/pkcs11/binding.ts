@@ -7,7 +7,7 @@ function load(): NativeBinding {
   const require = createRequire(import.meta.url)
   const nodeGypBuild = require('node-gyp-build') as (directory: string) => NativeBinding
   const loaded = nodeGypBuild(fileURLToPath(new URL('../..', import.meta.url)))
-  loaded.setMainThread(isMainThread)
+  if (isMainThread) process.once('exit', () => loaded.processIsLeaving())
   return loaded
 }
 

@@ -223,6 +223,6 @@ export interface NativeBinding {
   functionNames: readonly string[]
   /** bytes in a CK_ULONG on this machine */
   ulongSize: 4 | 8
-  /** tells the addon whether this environment is the process's main thread; see `environment.cc` */
-  setMainThread(isMain: boolean): void
+  /** for the main thread's `exit` event: no call into a module starts any more, and the process ends whatever is inside one */
+  processIsLeaving(): void
 }

@@ -1,6 +1,6 @@
 import { Pkcs11PoolError } from '../errors.js'
-import { ATTRIBUTE_CODECS, type AttributeOutputs, badAttribute } from './attribute-values.js'
 import { ARRAY_ATTRIBUTE_FLAG, ATTRIBUTES, type AttributeName, NESTED_TEMPLATE_ATTRIBUTES } from './attribute-types.js'
+import { ATTRIBUTE_CODECS, type AttributeOutputs, badAttribute } from './attribute-values.js'
 import { describeValue } from './describe-value.js'
 import { didYouMean, quoted } from './did-you-mean.js'
 import { hex32, namesByNumber, ULONG_SIZE } from './numbers.js'

@@ -8,7 +8,7 @@ export type { PoolEventName, PoolEvents, PoolListener } from './events.js'
 export type { DestroyReason, PoolFactory } from './factory.js'
 export type { Lease } from './lease.js'
 export type { AcquireOptions, CloseOptions, PoolOptions, PoolSizes, ResolvedPoolOptions } from './options.js'
-export { DEFAULT_POOL_OPTIONS, resolveOptions } from './options.js'
+export { DEFAULT_POOL_OPTIONS, resolveCloseTimeout, resolveOptions } from './options.js'
 export type { Pool, PoolRuntime } from './pool.js'
 export type { PoolStats } from './stats.js'
 

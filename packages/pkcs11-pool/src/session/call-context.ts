@@ -1,4 +1,5 @@
 import { Pkcs11PoolError } from '../errors.js'
+import { didYouMean, quoted } from '../pkcs11/did-you-mean.js'
 import type { Engine, EngineSession } from '../pkcs11/engine.js'
 import { mechanismName } from '../pkcs11/mechanisms.js'
 import type { PackedMechanism } from '../pkcs11/protocol.js'
@@ -9,6 +10,31 @@ export interface OperationOptions {
   signal?: AbortSignal | undefined
   /** Milliseconds until OPERATION_TIMEOUT. @defaultValue the client's `operationTimeoutMs` */
   timeoutMs?: number | undefined
+}
+
+const OPTION_NAMES = ['signal', 'timeoutMs'] as const satisfies (keyof OperationOptions)[]
+
+/**
+ * Checks what a caller passed as options. Nothing that is misspelt or misplaced is passed over: it was meant to bound the call.
+ *
+ * @throws INVALID_ARGUMENT
+ */
+export function checkOptions(options: OperationOptions, names: readonly string[] = OPTION_NAMES): void {
+  if (typeof options !== 'object' || options === null) {
+    const got = options === null ? 'null' : `of type ${typeof options}`
+    throw new Pkcs11PoolError('INVALID_ARGUMENT', `options are ${got}; expected an object of ${names.join(', ')}`)
+  }
+  for (const name in options) {
+    if (names.includes(name)) continue
+    const help = didYouMean(name, names) || `; expected one of ${names.join(', ')}`
+    throw new Pkcs11PoolError('INVALID_ARGUMENT', `unknown option ${quoted(name)}${help}`)
+  }
+  const { signal, timeoutMs } = options
+  if (timeoutMs !== undefined) checkTimeout(timeoutMs)
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    const got = signal === null ? 'null' : `of type ${typeof signal}`
+    throw new Pkcs11PoolError('INVALID_ARGUMENT', `signal is ${got}; expected an AbortSignal`)
+  }
 }
 
 /** Where a call runs and how it is bounded: every function of this folder takes one. */

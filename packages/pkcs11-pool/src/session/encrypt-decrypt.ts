@@ -2,7 +2,7 @@ import { randomFillSync } from 'node:crypto'
 import { Pkcs11PoolError } from '../errors.js'
 import { Operation, type PackedMechanism } from '../pkcs11/protocol.js'
 import type { ObjectHandle } from './arguments.js'
-import { type CallContext, withMechanism } from './call-context.js'
+import { type CallContext, checkOptions, type OperationOptions, withMechanism } from './call-context.js'
 import { type Capture, toBytes } from './capture.js'
 
 /** AES-GCM's answer: what `open` needs to give the plaintext back. */
@@ -18,6 +18,15 @@ export interface Sealed {
 export interface AeadOptions {
   /** data that is authenticated and not encrypted */
   aad?: Uint8Array | undefined
+}
+
+const AEAD_NAMES = ['aad', 'signal', 'timeoutMs'] as const satisfies (keyof AeadOptions | keyof OperationOptions)[]
+
+/** What bounds the call, of options that also say what is authenticated. @throws INVALID_ARGUMENT */
+export function boundsOf(options: AeadOptions & OperationOptions): OperationOptions {
+  checkOptions(options, AEAD_NAMES)
+  const { signal, timeoutMs } = options
+  return { signal, timeoutMs }
 }
 
 /** The IV's length that NIST SP 800-38D recommends, section 8.2. */

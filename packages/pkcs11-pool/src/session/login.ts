@@ -76,7 +76,10 @@ export class Login {
 
   /** Logs in on a session of the caller's own, without an anchor. */
   on(session: EngineSession): Promise<void> {
-    return this.#inTurn(() => this.#send(session))
+    return this.#inTurn(async () => {
+      // Where somebody was logged in already, nothing has changed.
+      if (await this.#send(session)) this.#began()
+    })
   }
 
   /** Closes the anchor. The session of a login that is under way is closed with the engine. */
@@ -94,7 +97,10 @@ export class Login {
     // The old one is closed after the new one is open, so that the login does not end in between.
     if (stale !== undefined) void this.#target.closeSession(stale).catch(() => undefined)
     try {
-      await this.#inTurn(() => this.#send(anchor))
+      await this.#inTurn(async () => {
+        await this.#send(anchor)
+        this.#began()
+      })
     } catch (error) {
       if (!anchor.lost) void this.#target.closeSession(anchor).catch(() => undefined)
       throw error
@@ -110,8 +116,9 @@ export class Login {
     return turn
   }
 
-  async #send(session: EngineSession): Promise<void> {
-    if (this.#pin === undefined) return
+  /** C_Login, where it may be sent. @returns whether it was this call that logged in */
+  async #send(session: EngineSession): Promise<boolean> {
+    if (this.#pin === undefined) return false
     if (this.#rejection !== undefined) throw this.#rejection
     if (this.#unanswered > 0) throw unanswered()
     const { engine, slot, timeoutMs } = this.#target
@@ -127,10 +134,12 @@ export class Login {
         USER_TYPES.CKU_USER,
         pin,
       )
+      this.#accepted = true
+      return true
     } catch (error) {
       this.#judge(error, session)
+      return false
     }
-    this.#succeeded()
   }
 
   /** Latches where the token says that a wrong PIN would be one too many. These flags may always read as unset. */
@@ -154,6 +163,7 @@ export class Login {
     }
   }
 
+  /** Throws unless the error says that somebody is logged in already. */
   #judge(error: unknown, session: EngineSession): void {
     if (!(error instanceof Pkcs11PoolError)) throw error
     if ('rv' in error && error.rv === RETURN_VALUES.CKR_USER_ALREADY_LOGGED_IN.rv) return
@@ -163,8 +173,8 @@ export class Login {
     throw error
   }
 
-  #succeeded(): void {
-    this.#accepted = true
+  /** A new generation: handles of private objects found before it are dead. */
+  #began(): void {
     this.#generation += 1
     this.#onLogin(this.#generation)
   }

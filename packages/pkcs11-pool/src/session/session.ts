@@ -5,7 +5,16 @@ import type { AttributeName, AttributeValues, Template } from '../pkcs11/templat
 import { type HandleLike, type ObjectHandle, toHandle } from './arguments.js'
 import type { CallContext, OperationOptions } from './call-context.js'
 import { type Capture, withCapture } from './capture.js'
-import { type AeadOptions, decrypt, encrypt, openInputs, type Sealed, seal, sealMechanism } from './encrypt-decrypt.js'
+import {
+  type AeadOptions,
+  boundsOf,
+  decrypt,
+  encrypt,
+  openInputs,
+  type Sealed,
+  seal,
+  sealMechanism,
+} from './encrypt-decrypt.js'
 import { findKey } from './find-key.js'
 import { captureReference, type Key, type KeyReference } from './key-reference.js'
 import { deriveKey, generateKey, generateKeyPair, type KeyPairHandles, unwrapKey, wrapKey } from './keys.js'
@@ -219,24 +228,26 @@ export class Session {
   }
 
   /** AES-GCM with a fresh IV; see {@link Sealed}. */
-  seal(key: HandleLike, plain: Uint8Array, options?: AeadOptions & OperationOptions): Promise<Sealed> {
+  seal(key: HandleLike, plain: Uint8Array, options: AeadOptions & OperationOptions = {}): Promise<Sealed> {
     return this.#capturing((capture) => {
+      const bounds = boundsOf(options)
       const handle = toHandle(key, 'key')
       const packed = sealMechanism(capture, options)
       const bytes = capture.bytes(plain, 'plain')
-      return this.#run(options, (context) => seal(context, handle, packed, bytes))
+      return this.#run(bounds, (context) => seal(context, handle, packed, bytes))
     })
   }
 
   open(
     key: HandleLike,
     sealed: { iv: Uint8Array; ciphertext: Uint8Array; tag: Uint8Array },
-    options?: AeadOptions & OperationOptions,
+    options: AeadOptions & OperationOptions = {},
   ): Promise<Buffer> {
     return this.#capturing((capture) => {
+      const bounds = boundsOf(options)
       const handle = toHandle(key, 'key')
       const { mechanism, data } = openInputs(capture, sealed, options)
-      return this.#run(options, (context) => decrypt(context, handle, mechanism, data))
+      return this.#run(bounds, (context) => decrypt(context, handle, mechanism, data))
     })
   }
 
