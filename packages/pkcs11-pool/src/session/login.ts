@@ -175,6 +175,7 @@ export class Login {
 
   /** A new generation: handles of private objects found before it are dead. */
   #began(): void {
+    if (this.#pin === undefined) return
     this.#generation += 1
     this.#onLogin(this.#generation)
   }
