@@ -12,18 +12,25 @@ constexpr size_t kOutboxSize = 16 * 1024;
 // Wipes the answers when JavaScript has taken them, or has thrown.
 class OutboxUse {
  public:
-  // Asked for anew each time: JavaScript may have detached the memory since.
-  OutboxUse(napi_env env, napi_value bytes) {
-    void* data = nullptr;
-    if (bytes == nullptr || napi_get_typedarray_info(env, bytes, nullptr, &outbox_.size, &data, nullptr, nullptr) != napi_ok) return;
-    outbox_.data = static_cast<CK_BYTE*>(data);
-  }
+  OutboxUse(napi_env env, napi_value bytes) : env_(env), bytes_(bytes) { find(outbox_); }
   ~OutboxUse() {
-    if (outbox_.used > 0) explicit_bzero(outbox_.data, outbox_.used);
+    if (outbox_.used == 0) return;
+    Outbox now;
+    find(now);
+    if (now.data == outbox_.data) explicit_bzero(now.data, outbox_.used);
   }
   Outbox& outbox() { return outbox_; }
 
  private:
+  // Asked for anew each time: JavaScript may have detached the memory since, and it may be another's by now.
+  void find(Outbox& outbox) {
+    void* data = nullptr;
+    if (bytes_ == nullptr || napi_get_typedarray_info(env_, bytes_, nullptr, &outbox.size, &data, nullptr, nullptr) != napi_ok) return;
+    outbox.data = static_cast<CK_BYTE*>(data);
+  }
+
+  napi_env env_;
+  napi_value bytes_;
   Outbox outbox_;
 };
 
@@ -72,6 +79,7 @@ napi_value Channel::outbox() const {
 }
 
 void Channel::expectCompletion() {
+  if (self_ == nullptr) throw js::Refusal("the engine has been disposed of");
   if (expected_++ == 0 && function_ != nullptr) napi_ref_threadsafe_function(env_, function_);
 }
 

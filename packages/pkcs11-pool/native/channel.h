@@ -23,7 +23,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
   Executor& executor() { return *executor_; }
 
-  // The loop stays alive while somebody waits for an answer, and no longer.
+  // The loop stays alive while somebody waits for an answer, and no longer. expectCompletion throws js::Refusal once the channel is
+  // closed: no answer could come any more.
   void expectCompletion();
   void forgetCompletion();
 

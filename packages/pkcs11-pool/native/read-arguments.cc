@@ -1,5 +1,6 @@
 #include <climits>
 #include <cmath>
+#include <optional>
 
 #include "js.h"
 #include "marshal.h"
@@ -12,6 +13,8 @@ namespace {
 constexpr double kLargestExact = 9007199254740991.0;  // 2^53 - 1
 constexpr CK_ULONG kLongestRandom = CK_ULONG{64} << 20;
 constexpr size_t kMostItems = 100'000;
+constexpr CK_ATTRIBUTE_TYPE CKF_ARRAY_ATTRIBUTE = 0x40000000UL;
+constexpr CK_ATTRIBUTE_TYPE CKA_ALLOWED_MECHANISMS = 0x40000600UL;
 
 [[noreturn]] void refuse(const std::string& message) { throw js::Refusal(message); }
 
@@ -90,6 +93,34 @@ class Unpacker {
 
 enum class ParameterKind { none, bytes, gcm, ctr, oaep, pss, ecdh1, ccm, stringData, cbc16Data, cbc8Data, number };
 
+// The kind that a standard mechanism must have if it has a parameter at all, because that holds pointers: modules follow what they
+// find in their place. TypeScript never sends another; here it cannot.
+std::optional<ParameterKind> pointingKind(CK_MECHANISM_TYPE type) {
+  switch (type) {
+    case 0x0009: return ParameterKind::oaep;  // CKM_RSA_PKCS_OAEP
+    case 0x1050:  // CKM_ECDH1_DERIVE
+    case 0x1051: return ParameterKind::ecdh1;  // CKM_ECDH1_COFACTOR_DERIVE
+    case 0x1087: return ParameterKind::gcm;  // CKM_AES_GCM
+    case 0x1088: return ParameterKind::ccm;  // CKM_AES_CCM
+    case 0x0362:  // CKM_CONCATENATE_BASE_AND_DATA
+    case 0x0363:  // CKM_CONCATENATE_DATA_AND_BASE
+    case 0x0364:  // CKM_XOR_BASE_AND_DATA
+    case 0x0556:  // CKM_CAMELLIA_ECB_ENCRYPT_DATA
+    case 0x0566:  // CKM_ARIA_ECB_ENCRYPT_DATA
+    case 0x0656:  // CKM_SEED_ECB_ENCRYPT_DATA
+    case 0x1100:  // CKM_DES_ECB_ENCRYPT_DATA
+    case 0x1102:  // CKM_DES3_ECB_ENCRYPT_DATA
+    case 0x1104: return ParameterKind::stringData;  // CKM_AES_ECB_ENCRYPT_DATA
+    case 0x0557:  // CKM_CAMELLIA_CBC_ENCRYPT_DATA
+    case 0x0567:  // CKM_ARIA_CBC_ENCRYPT_DATA
+    case 0x0657:  // CKM_SEED_CBC_ENCRYPT_DATA
+    case 0x1105: return ParameterKind::cbc16Data;  // CKM_AES_CBC_ENCRYPT_DATA
+    case 0x1101:  // CKM_DES_CBC_ENCRYPT_DATA
+    case 0x1103: return ParameterKind::cbc8Data;  // CKM_DES3_CBC_ENCRYPT_DATA
+    default: return std::nullopt;
+  }
+}
+
 CK_BYTE* dataOrNull(Bytes& bytes) { return bytes.size() > 0 ? bytes.data() : nullptr; }
 
 template <typename Parameters>
@@ -112,6 +143,8 @@ void readMechanism(napi_env env, napi_value value, Mechanism& mechanism) {
   a.assign(packed.take(lengthA), lengthA);
   b.assign(packed.take(lengthB), lengthB);
   packed.end();
+  const auto required = pointingKind(mechanism.value.mechanism);
+  if (required && kind != *required && kind != ParameterKind::none) refuse("mechanism takes a parameter of another kind");
 
   auto& parameter = mechanism.parameter;
   auto requireA = [&](size_t length) {
@@ -182,6 +215,8 @@ void readTemplate(napi_env env, napi_value value, Template& into) {
     const CK_ATTRIBUTE_TYPE type = packed.number(8);
     const size_t length = packed.number(4);
     const CK_BYTE* from = packed.take(length);
+    // The value of an array of attributes holds pointers, which nobody outside can make.
+    if ((type & CKF_ARRAY_ATTRIBUTE) != 0 && type != CKA_ALLOWED_MECHANISMS) refuse("template has an array of attributes");
     CK_BYTE* to = into.values.data() + at;
     std::memcpy(to, from, length);
     into.attributes.push_back({type, length > 0 ? to : nullptr, length});

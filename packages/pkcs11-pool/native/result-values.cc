@@ -17,7 +17,7 @@ napi_value toBuffer(napi_env env, const Bytes& bytes) {
 
 napi_value toAnswer(napi_env env, const Bytes& bytes, Outbox& outbox) {
   const size_t length = bytes.size();
-  if (length > Outbox::kLongest || outbox.used + length > outbox.size) return toBuffer(env, bytes);
+  if (outbox.data == nullptr || length > Outbox::kLongest || outbox.used + length > outbox.size) return toBuffer(env, bytes);
   const size_t place = outbox.used;
   std::memcpy(outbox.data + place, bytes.data(), length);
   outbox.used += length;
