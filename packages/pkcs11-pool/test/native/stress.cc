@@ -1,5 +1,5 @@
 // Drives the executor without Node, from several threads at once, so that ThreadSanitizer and valgrind can watch it: sessions opened
-// and closed, encryptions with deadlines from none to generous, cancels, and an end in the middle of it.
+// and closed, encryptions with deadlines from none to generous, cancels, and an end or an unloading in the middle of it.
 //
 //   stress MODULE TOKEN-LABEL PIN ROUNDS
 //
@@ -161,7 +161,9 @@ void login(Driver& driver, uint32_t session, const std::string& pin) {
   if (driver.await(job) != Outcome::returned || (job->rv != CKR_OK && job->rv != kAlreadyLoggedIn)) fail("C_Login failed");
 }
 
-void useToken(const std::string& module, const std::string& label, const std::string& pin, int rounds, bool endInTheMiddle) {
+enum class Ending { orderly, disposal, unloading };
+
+void useToken(const std::string& module, const std::string& label, const std::string& pin, int rounds, Ending ending) {
   Driver driver;
   load(driver, module);
   const CK_SLOT_ID slot = findSlot(driver, label);
@@ -172,9 +174,10 @@ void useToken(const std::string& module, const std::string& label, const std::st
   for (int i = 0; i < 6; i++) sessions.push_back(openSession(driver, slot));
   std::vector<std::thread> threads;
   for (unsigned seed = 0; seed < 3; seed++) threads.emplace_back([&, seed] { encryptMany(driver, sessions, key, seed, rounds); });
-  if (endInTheMiddle) driver.executor().dispose();
+  if (ending == Ending::disposal) driver.executor().dispose();
+  if (ending == Ending::unloading) driver.submit(driver.make(Operation::unload, 0, kLong));
   for (auto& thread : threads) thread.join();
-  if (!endInTheMiddle) {
+  if (ending == Ending::orderly) {
     for (uint32_t session : sessions) driver.submit(driver.make(Operation::closeSession, session, kLong));
     driver.submit(driver.make(Operation::unload, 0, kLong));
   }
@@ -186,9 +189,9 @@ void useToken(const std::string& module, const std::string& label, const std::st
 int main(int count, char** arguments) {
   if (count != 5) fail("usage: stress MODULE TOKEN-LABEL PIN ROUNDS");
   const int rounds = std::atoi(arguments[4]);
-  for (bool endInTheMiddle : {false, true, false}) {
-    std::thread other([&] { useToken(arguments[1], arguments[2], arguments[3], rounds, false); });
-    useToken(arguments[1], arguments[2], arguments[3], rounds, endInTheMiddle);
+  for (Ending ending : {Ending::orderly, Ending::disposal, Ending::unloading, Ending::orderly}) {
+    std::thread other([&] { useToken(arguments[1], arguments[2], arguments[3], rounds, Ending::orderly); });
+    useToken(arguments[1], arguments[2], arguments[3], rounds, ending);
     other.join();
   }
   std::printf("stress: all jobs came back\n");
