@@ -36,8 +36,33 @@ const Family& familyOf(Operation operation) {
   }
 }
 
+bool isPss(CK_MECHANISM_TYPE type) {
+  switch (type) {
+    case 0x000D:  // CKM_RSA_PKCS_PSS
+    case 0x000E:  // CKM_SHA1_RSA_PKCS_PSS
+    case 0x0043:  // CKM_SHA256_RSA_PKCS_PSS
+    case 0x0044:  // CKM_SHA384_RSA_PKCS_PSS
+    case 0x0045:  // CKM_SHA512_RSA_PKCS_PSS
+    case 0x0047:  // CKM_SHA224_RSA_PKCS_PSS
+      return true;
+    default:
+      return false;
+  }
+}
+
+// SoftHSM 2.6 does PSS with whatever key it is given, and the process ends when that is no RSA key. Every other mechanism it checks.
+bool wouldCrash(const CallSite& site, const Step& step) {
+  if (!isPss(step.mechanism.value.mechanism) || site.functions->C_GetAttributeValue == nullptr) return false;
+  constexpr CK_ATTRIBUTE_TYPE kKeyType = 0x0100;
+  constexpr CK_ULONG kRsa = 0;
+  CK_ULONG type = kRsa;
+  CK_ATTRIBUTE query = {kKeyType, &type, sizeof(type)};
+  return site.functions->C_GetAttributeValue(site.session, step.key, &query, 1) == CKR_OK && type != kRsa;
+}
+
 CK_RV initOnce(const CallSite& site, const Family& family, Step& step) {
   step.fn = family.init;
+  if (wouldCrash(site, step)) return CKR_KEY_TYPE_INCONSISTENT;
   if (family.initFunction == nullptr) return PKCS11_POOL_CALL(step.fn, site.functions, C_DigestInit, site.session, &step.mechanism.value);
   auto init = site.functions->*family.initFunction;
   return init != nullptr ? init(site.session, &step.mechanism.value, step.key) : CKR_FUNCTION_NOT_SUPPORTED;
