@@ -7,7 +7,7 @@ import type { Mechanism } from './pkcs11/mechanisms.js'
 import { Operation, Outcome, type PackedMechanism } from './pkcs11/protocol.js'
 import { describeRv, RETURN_VALUES } from './pkcs11/return-values.js'
 import type { ObjectHandle } from './session/arguments.js'
-import type { CallContext, OperationOptions } from './session/call-context.js'
+import { type CallContext, nextCall, type OperationOptions } from './session/call-context.js'
 import type { Capture } from './session/capture.js'
 import { captureReference, describeReference, type KeyReference, type KeyUse } from './session/key-reference.js'
 import type { PooledSession } from './session/pooled-session.js'
@@ -101,7 +101,11 @@ class Batch {
       item.signature,
     ])
     const { engine, session } = this.context
-    const answers = (await engine.run(Operation.BATCH, session, this.context, packed)) as [number, number, unknown][]
+    const answers = (await engine.run(Operation.BATCH, session, nextCall(this.context), packed)) as [
+      number,
+      number,
+      unknown,
+    ][]
     return sent.flatMap(({ item, handle }, at) => this.#settle(item, handle, answers[at]))
   }
 

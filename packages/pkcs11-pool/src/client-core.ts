@@ -1,6 +1,5 @@
 import { ClientEmitter } from './client-events.js'
 import type { ResolvedClientOptions } from './client-options.js'
-import { Deadline } from './deadline.js'
 import { CryptokiError, Pkcs11PoolError } from './errors.js'
 import { HealthRecord } from './health.js'
 import { systemClock } from './internal/clock.js'
@@ -17,6 +16,7 @@ import {
   resolveCloseTimeout,
 } from './pool/index.js'
 import type { OperationOptions } from './session/call-context.js'
+import { Deadline } from './session/deadline.js'
 import { PooledSession } from './session/pooled-session.js'
 import type { Token } from './session/token.js'
 import type { LeaseHost } from './session-leases.js'

@@ -1,9 +1,9 @@
-import { Deadline, untilAborted } from './deadline.js'
 import { CryptokiError } from './errors.js'
 import { cacheName, type HandleCache } from './keys/handle-cache.js'
 import { RETURN_VALUES } from './pkcs11/return-values.js'
 import type { ObjectHandle } from './session/arguments.js'
-import { type CallContext, checkOptions, type OperationOptions } from './session/call-context.js'
+import { type CallContext, checkOptions, nextCall, type OperationOptions } from './session/call-context.js'
+import { bounded, Deadline, nothingSent } from './session/deadline.js'
 import { findKey, readKey } from './session/find-key.js'
 import {
   captureReference,
@@ -51,11 +51,12 @@ export class KeyOperations {
         const known = this.#cache.peek(name)
         const handle = known ?? (await this.handleOf(reference, use, context, pooled))
         try {
-          return await call(context, handle)
+          return await call(known === undefined ? nextCall(context) : context, handle)
         } catch (error) {
           if (known === undefined || !refusedHandle(error)) throw error
           this.#cache.forgetHandle(known)
-          return call(context, await this.handleOf(reference, use, context, pooled))
+          const found = await this.handleOf(reference, use, context, pooled)
+          return call(nextCall(context), found)
         }
       },
       { about: () => describeReference(reference) },
@@ -77,7 +78,12 @@ export class KeyOperations {
       const key = await findKey(shared, reference, use, { CKA_TOKEN: true })
       return key.handle
     })
-    return untilAborted(found, context.signal)
+    return bounded(
+      found,
+      context.signal,
+      context.deadline,
+      nothingSent(`the search for a ${describeReference(reference)}`),
+    )
   }
 
   /** Runs `call` on a pooled session, and again where the token refused it for want of a login or of the session. */
@@ -101,7 +107,7 @@ export class KeyOperations {
       try {
         const timeoutMs = deadline?.within(host.operationTimeoutMs) ?? host.operationTimeoutMs
         const result = await call(
-          { engine: pooled.engine, session: pooled.session, timeoutMs, signal: options.signal, about },
+          { engine: pooled.engine, session: pooled.session, timeoutMs, signal: options.signal, deadline, about },
           pooled,
         )
         host.observe(undefined)
@@ -116,7 +122,7 @@ export class KeyOperations {
       if (!(failure instanceof CryptokiError)) throw failure
       if (failure.category === 'login' && !loggedInAgain) {
         loggedInAgain = true
-        await login.renew(generation)
+        await bounded(login.renew(generation), options.signal, deadline, nothingSent('logging in again'))
       } else if (refusedSession(failure) && !anotherSession && !once) {
         anotherSession = true
       } else {

@@ -1,8 +1,8 @@
-import { bounded, Deadline } from './deadline.js'
 import { CryptokiError, Pkcs11PoolError } from './errors.js'
 import type { EngineSession } from './pkcs11/engine.js'
 import type { Entry, Pool } from './pool/index.js'
-import { type CallContext, checkOptions, type OperationOptions } from './session/call-context.js'
+import { type CallContext, checkOptions, nextCall, type OperationOptions } from './session/call-context.js'
+import { bounded, Deadline, nothingSent } from './session/deadline.js'
 import { PooledSession } from './session/pooled-session.js'
 import { Session, type SessionOwner } from './session/session.js'
 import type { Token } from './session/token.js'
@@ -32,21 +32,6 @@ export function giveBack(pool: Pool<PooledSession>, entry: Entry<PooledSession>)
   else pool.destroyEntry(entry)
 }
 
-/** Runs a call, and once more after a new login where the token refused it because nobody was logged in: it had no effect then. */
-async function withLogin<R>(host: LeaseHost, pooled: PooledSession, call: () => Promise<R>): Promise<R> {
-  const { login } = host.token
-  const { generation } = login
-  try {
-    return await call()
-  } catch (error) {
-    pooled.judge(error)
-    host.observe(error)
-    if (!(error instanceof CryptokiError) || error.category !== 'login') throw error
-    await login.renew(generation)
-    return call()
-  }
-}
-
 /** What a session of the user's own does behind its methods. `onRelease` runs once. */
 class LeaseOwner implements SessionOwner {
   constructor(
@@ -56,20 +41,23 @@ class LeaseOwner implements SessionOwner {
     readonly onRelease: () => void,
   ) {}
 
-  context(pooled: PooledSession, options: OperationOptions | undefined): CallContext {
-    if (options !== undefined) checkOptions(options)
-    const own =
-      options?.timeoutMs === undefined ? this.host.operationTimeoutMs : new Deadline(options.timeoutMs).timeoutMs
-    return {
-      engine: pooled.engine,
-      session: pooled.session,
-      timeoutMs: this.deadline?.within(own) ?? own,
-      signal: either(options?.signal, this.options.signal),
+  async attempt<R>(
+    pooled: PooledSession,
+    options: OperationOptions | undefined,
+    call: (context: CallContext) => Promise<R>,
+  ): Promise<R> {
+    const context = this.#context(pooled, options)
+    const { login } = this.host.token
+    const { generation } = login
+    try {
+      return await call(context)
+    } catch (error) {
+      pooled.judge(error)
+      this.host.observe(error)
+      if (!(error instanceof CryptokiError) || error.category !== 'login') throw error
+      await bounded(login.renew(generation), context.signal, context.deadline, nothingSent('logging in again'))
+      return call(nextCall(context))
     }
-  }
-
-  attempt<R>(pooled: PooledSession, call: () => Promise<R>): Promise<R> {
-    return withLogin(this.host, pooled, call)
   }
 
   objectsChanged(): void {
@@ -78,6 +66,19 @@ class LeaseOwner implements SessionOwner {
 
   giveBack(): void {
     this.onRelease()
+  }
+
+  #context(pooled: PooledSession, options: OperationOptions | undefined): CallContext {
+    if (options !== undefined) checkOptions(options)
+    const deadline = options?.timeoutMs === undefined ? undefined : new Deadline(options.timeoutMs)
+    const own = deadline?.timeoutMs ?? this.host.operationTimeoutMs
+    return {
+      engine: pooled.engine,
+      session: pooled.session,
+      timeoutMs: this.deadline?.within(own) ?? own,
+      signal: either(options?.signal, this.options.signal),
+      deadline: deadline ?? this.deadline,
+    }
   }
 }
 
@@ -118,20 +119,50 @@ export async function runWithDedicatedSession<R>(
   checkFunction(fn)
   const deadline = options.timeoutMs === undefined ? undefined : new Deadline(options.timeoutMs)
   host.checkUsable()
-  const token = host.token
-  const pooled = new PooledSession(token.engine, await token.openSession(options.signal))
+  const opening = openLoggedIn(host.token, options.signal)
+  let pooled: PooledSession
   try {
-    await token.login.on(pooled.session)
+    pooled = await bounded(opening, options.signal, deadline, nothingSent('opening a session'))
+  } catch (error) {
+    // Its caller has gone; what comes of it all the same is closed.
+    void opening.then(
+      (late) => closeSession(host, late),
+      () => undefined,
+    )
+    host.observe(error)
+    throw error
+  }
+  try {
     const session = new Session(new LeaseOwner(host, options, deadline, () => undefined), pooled)
     return await runAndRelease(session, fn, options.signal, deadline)
   } catch (error) {
     host.observe(error)
     throw error
   } finally {
-    await idle(pooled.session)
-    // What fn has answered stands, whether or not its session can be closed.
-    await token.closeSession(pooled.session).catch((error: unknown) => host.observe(error))
+    const closing = closeSession(host, pooled)
+    // For a call that its caller has given up nobody waits.
+    if (pooled.session.pending === 0) await closing
   }
+}
+
+/** Aborted, it stops before its next step: a session that is being opened comes into being, and is closed. */
+async function openLoggedIn(token: Token, signal: AbortSignal | undefined): Promise<PooledSession> {
+  signal?.throwIfAborted()
+  const session = await token.openSession()
+  try {
+    signal?.throwIfAborted()
+    await token.login.on(session)
+  } catch (error) {
+    await token.closeSession(session).catch(() => undefined)
+    throw error
+  }
+  return new PooledSession(token.engine, session)
+}
+
+/** Closes a session once nothing runs in it; whether or not it can be, what was done in it stands. */
+async function closeSession(host: LeaseHost, { session }: PooledSession): Promise<void> {
+  await idle(session)
+  await host.token.closeSession(session).catch((error: unknown) => host.observe(error))
 }
 
 function checkFunction(fn: unknown): void {
@@ -150,6 +181,13 @@ function idle(session: EngineSession): Promise<void> {
   })
 }
 
+function unfinished(timeoutMs: number): Pkcs11PoolError {
+  return new Pkcs11PoolError(
+    'OPERATION_TIMEOUT',
+    `the function given to withSession had not finished within timeoutMs ${timeoutMs}; its session is taken back`,
+  )
+}
+
 async function runAndRelease<R>(
   session: Session,
   fn: (session: Session) => R | Promise<R>,
@@ -158,7 +196,7 @@ async function runAndRelease<R>(
 ): Promise<R> {
   try {
     const work = (async () => fn(session))()
-    return await (signal === undefined && deadline === undefined ? work : bounded(work, signal, deadline))
+    return await bounded(work, signal, deadline, unfinished)
   } finally {
     session[Symbol.dispose]()
   }

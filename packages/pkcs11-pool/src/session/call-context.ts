@@ -3,6 +3,7 @@ import { didYouMean, quoted } from '../pkcs11/did-you-mean.js'
 import type { Engine, EngineSession } from '../pkcs11/engine.js'
 import { mechanismName } from '../pkcs11/mechanisms.js'
 import type { PackedMechanism } from '../pkcs11/protocol.js'
+import type { Deadline } from './deadline.js'
 
 /** What one call may say of itself. */
 export interface OperationOptions {
@@ -43,8 +44,16 @@ export interface CallContext {
   readonly session: EngineSession
   readonly timeoutMs: number
   readonly signal?: AbortSignal | undefined
+  /** by when its caller wants all to be over, where that was said: several calls may be made for one of the caller's */
+  readonly deadline?: Deadline | undefined
   /** what the call is about, for messages */
   readonly about?: (() => string) | undefined
+}
+
+/** A context for the next call of several: with what is left of its caller's time. */
+export function nextCall(context: CallContext): CallContext {
+  const { deadline } = context
+  return deadline === undefined ? context : { ...context, timeoutMs: deadline.within(context.timeoutMs) }
 }
 
 /** The same call, its errors naming the mechanism too. */

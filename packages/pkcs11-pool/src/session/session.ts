@@ -35,10 +35,15 @@ export interface SessionInfo {
 
 /** What a session needs of the client it was acquired from. */
 export interface SessionOwner {
-  /** Bounds one call: its own options over the session's, those over the client's. */
-  context(pooled: PooledSession, options: OperationOptions | undefined): CallContext
-  /** Runs a call; logs in once more and repeats it where the token had refused it for want of a login. */
-  attempt<R>(pooled: PooledSession, call: () => Promise<R>): Promise<R>
+  /**
+   * Runs a call, bounded by its own options over the session's, and those over the client's; logs in once more and repeats it where the
+   * token had refused it for want of a login.
+   */
+  attempt<R>(
+    pooled: PooledSession,
+    options: OperationOptions | undefined,
+    call: (context: CallContext) => Promise<R>,
+  ): Promise<R>
   /** Objects of the token changed through this session. */
   objectsChanged(): void
   giveBack(session: Session): void
@@ -303,7 +308,11 @@ export class Session {
   async #run<R>(options: OperationOptions | undefined, call: (context: CallContext) => Promise<R>): Promise<R> {
     const pooled = this.#pooled
     if (pooled === undefined) throw sessionReleased('used')
-    return this.#owner.attempt(pooled, () => call(this.#owner.context(pooled, options)))
+    return this.#owner.attempt(pooled, options, (context) => {
+      // It may have been released while it was logged in again, and be another's by now.
+      if (this.released) throw sessionReleased('used')
+      return call(context)
+    })
   }
 
   /** A call that changes objects: cached handles are looked at afresh, whether it worked or not. */

@@ -1,6 +1,6 @@
-import { Pkcs11PoolError } from './errors.js'
-import { systemClock } from './internal/clock.js'
-import { checkTimeout } from './session/call-context.js'
+import { Pkcs11PoolError } from '../errors.js'
+import { systemClock } from '../internal/clock.js'
+import { checkTimeout } from './call-context.js'
 
 /** A moment by which something has to be over: what is left of a caller's `timeoutMs` as it is spent. */
 export class Deadline {
@@ -22,31 +22,33 @@ export class Deadline {
   }
 }
 
-/** Settles as `promise` does, or rejects with the signal's reason first. What becomes of the promise then is nobody's concern. */
-export function untilAborted<R>(promise: Promise<R>, signal: AbortSignal | undefined): Promise<R> {
-  if (signal === undefined) return promise
-  return bounded(promise, signal, undefined)
-}
-
-/** Settles as `promise` does, or rejects at an abort or after `timeoutMs`, whichever comes first. */
+/**
+ * Settles as `promise` does, or rejects at an abort or with what `late` makes at the deadline, whichever comes first. What becomes of
+ * the promise then is nobody's concern.
+ */
 export function bounded<R>(
   promise: Promise<R>,
   signal: AbortSignal | undefined,
   deadline: Deadline | undefined,
+  late: (timeoutMs: number) => Pkcs11PoolError,
 ): Promise<R> {
+  if (signal === undefined && deadline === undefined) return promise
   return new Promise((resolve, reject) => {
     const onAbort = (): void => finish(() => reject(signal?.reason))
     const timer =
       deadline === undefined || deadline.timeoutMs === Number.POSITIVE_INFINITY
         ? undefined
-        : systemClock.setTimeout(() => finish(() => reject(tooLate(deadline))), deadline.withinMs(deadline.timeoutMs))
+        : systemClock.setTimeout(
+            () => finish(() => reject(late(deadline.timeoutMs))),
+            deadline.withinMs(deadline.timeoutMs),
+          )
     const finish = (settle: () => void): void => {
       signal?.removeEventListener('abort', onAbort)
       timer?.cancel()
       settle()
     }
-    if (signal?.aborted) return onAbort()
-    signal?.addEventListener('abort', onAbort, { once: true })
+    if (signal?.aborted) onAbort()
+    else signal?.addEventListener('abort', onAbort, { once: true })
     promise.then(
       (value) => finish(() => resolve(value)),
       (error: unknown) => finish(() => reject(error)),
@@ -54,9 +56,12 @@ export function bounded<R>(
   })
 }
 
-function tooLate(deadline: Deadline): Pkcs11PoolError {
-  return new Pkcs11PoolError(
-    'OPERATION_TIMEOUT',
-    `the function given to withSession had not finished within timeoutMs ${deadline.timeoutMs}; its session is taken back`,
-  )
+/** The time ran out before anything was sent that could have had an effect. */
+export function nothingSent(what: string): (timeoutMs: number) => Pkcs11PoolError {
+  return (timeoutMs) =>
+    new Pkcs11PoolError(
+      'OPERATION_TIMEOUT',
+      `${what} had not finished within timeoutMs ${timeoutMs}; what it was for has not been sent, so it is safe to try again`,
+      { category: 'overload' },
+    )
 }
