@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { findSoftHsm } from 'testkit'
 import { describe, expect, test } from 'vitest'
-import { createClient, CryptokiError, Pkcs11PoolError } from '../../src/index.js'
+import { CryptokiError, createClient, Pkcs11PoolError } from '../../src/index.js'
 import { rejection } from '../support/rejection.js'
 import { aesKey, useWrappedToken } from '../support/wrapped-token.js'
 
@@ -268,9 +268,14 @@ describe('a call', () => {
   })
 
   test('that finds no free session in time says how the pool is', async () => {
-    const client = await open({ pool: { maxSize: 1, acquireTimeoutMs: 1 } })
+    const client = await open({ pool: { maxSize: 1 } })
     await using _held = await client.acquire()
-    await fails(client.generateRandom(1), 'ACQUIRE_TIMEOUT', 'timeout waiting for available connection', 'maxSize 1')
+    await fails(
+      client.generateRandom(1, { timeoutMs: 1 }),
+      'ACQUIRE_TIMEOUT',
+      'timeout waiting for available connection',
+      'maxSize 1',
+    )
   })
 })
 
