@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { createWrappedModule, type WrappedModule } from 'testkit'
 import { useSoftHsmToken } from 'testkit/vitest'
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, it, onTestFinished } from 'vitest'
 import { expectProblem, startHarness } from '../harness.js'
 
 // a file, and so a process, of its own: where another client has logged in, a PIN is not looked at any more
@@ -16,11 +16,8 @@ afterEach(() => wrapped.clear())
 afterAll(() => wrapped.remove())
 
 it('a token that is away leaves the service alive and not ready, until it is back', async () => {
-  const away = await startHarness(
-    { ...token, module: wrapped.module },
-    {},
-    { connect: 'lazy', pool: { maxSize: 1, acquireTimeoutMs: 100 } },
-  )
+  const away = await startHarness({ ...token, module: wrapped.module }, {}, { connect: 'lazy', pool: { maxSize: 1 } })
+  onTestFinished(() => away.close())
   wrapped.fail('C_OpenSession', 'CKR_TOKEN_NOT_PRESENT')
   expect((await away.get('/healthz')).status).toBe(200)
   const answer = await away.get('/readyz')
@@ -28,13 +25,13 @@ it('a token that is away leaves the service alive and not ready, until it is bac
   expect(answer.body.detail).toMatch(/^failed to create connection/)
   wrapped.clear()
   expect((await away.get('/readyz')).status).toBe(200)
-  await away.close()
 })
 
 it('a token that rejects the PIN is CREDENTIALS_REJECTED after one attempt, the only one', async () => {
   const pinFile = `${token.pinFile}.wrong`
   writeFileSync(pinFile, 'not the PIN', { mode: 0o600 })
   const locked = await startHarness({ ...token, module: wrapped.module, pinFile }, {}, { connect: 'lazy' })
+  onTestFinished(() => locked.close())
   const before = wrapped.calls('C_Login')
   for (const path of ['/crypto/encrypt', '/encrypt-pool', '/encrypt']) {
     const answer = await locked.post(path, request)
@@ -43,5 +40,4 @@ it('a token that rejects the PIN is CREDENTIALS_REJECTED after one attempt, the 
   }
   expectProblem(await locked.get('/readyz'), 503, 'CREDENTIALS_REJECTED', '/readyz')
   expect(wrapped.calls('C_Login') - before).toBe(1)
-  await locked.close()
 })
