@@ -37,7 +37,7 @@ PinSecret::~PinSecret() {
 
 std::string PinSecret::set(const void* bytes, size_t length) {
   if (length > kLongestPin) return "the PIN is longer than 1024 bytes";
-  std::memcpy(page_, bytes, length);
+  if (length > 0) std::memcpy(page_, bytes, length);  // an empty array has no memory
   size_ = length;
   return checkLength("the PIN");
 }
