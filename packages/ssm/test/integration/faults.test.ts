@@ -13,7 +13,8 @@ beforeAll(async () => {
   harness = await startHarness(
     { ...token, module: wrapped.module },
     {},
-    { pool: { maxSize: 2, minSize: 1, acquireTimeoutMs: 100, operationTimeoutMs: 200 } },
+    // a second is far above what a good answer takes and what a hanging call costs this file
+    { pool: { maxSize: 2, minSize: 1, acquireTimeoutMs: 1_000, operationTimeoutMs: 1_000 } },
   )
 })
 afterEach(() => wrapped.clear())
