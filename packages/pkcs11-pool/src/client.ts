@@ -155,7 +155,7 @@ export class Client {
     return runWithDedicatedSession(this.#core, fn, options)
   }
 
-  /** A session, to be given back by `release`, or by `await using`. */
+  /** A session, to be given back by `release`, or by `await using`. `timeoutMs` bounds the waiting for it: ACQUIRE_TIMEOUT. */
   acquire(options: OperationOptions = {}): Promise<Session> {
     return leaseSession(this.#core, options)
   }

@@ -87,11 +87,13 @@ function either(one: AbortSignal | undefined, other: AbortSignal | undefined): A
   return other === undefined ? one : AbortSignal.any([one, other])
 }
 
-/** A session of the pool's, for the user to release. */
+/** A session of the pool's, for the user to release. `timeoutMs` bounds the waiting for it; `deadline`, what is done with it too. */
 export async function leaseSession(host: LeaseHost, options: OperationOptions, deadline?: Deadline): Promise<Session> {
   checkOptions(options)
   host.checkUsable()
-  const entry = await host.acquireEntry(options, deadline)
+  const { timeoutMs } = options
+  const waiting = deadline ?? (timeoutMs === undefined ? undefined : new Deadline(timeoutMs))
+  const entry = await host.acquireEntry(options, waiting)
   const owner = new LeaseOwner(host, options, deadline, () => giveBack(host.pool, entry))
   return new Session(owner, entry.resource)
 }
