@@ -140,11 +140,11 @@ test('while keys are rotated, every answer is that of a key that was there, or t
   await clean(client, 'rotated')
   await client.keys.import(aesKey('rotated', 1, Buffer.alloc(32, 1)))
   const answers = new Map(Array.from({ length: 11 }, (_, at) => [under(at + 1).toString('hex'), at + 1]))
-  let rotating = true
+  const rotation = { over: false }
   const seen = new Set<number>()
   const worker = async (): Promise<void> => {
     let last = 0
-    while (rotating) {
+    while (!rotation.over) {
       const outcome = await client
         .encrypt({ label: 'rotated', id: 1 }, cbc, iv)
         .catch((error: { code: string }) => error.code)
@@ -165,7 +165,7 @@ test('while keys are rotated, every answer is that of a key that was there, or t
     await client.keys.import(aesKey('rotated', 1, Buffer.alloc(32, byte)))
     await client.encrypt({ label: 'rotated', id: 1 }, cbc, iv)
   }
-  rotating = false
+  rotation.over = true
   await workers
   expect(seen.size).toBeGreaterThan(1)
   expect(await client.encrypt({ label: 'rotated', id: 1 }, cbc, iv)).toEqual(under(11))

@@ -123,7 +123,11 @@ async function rsaPublicKey(client: Client) {
       'CKA_MODULUS',
       'CKA_PUBLIC_EXPONENT',
     ])
-    const jwk = { kty: 'RSA', n: CKA_MODULUS?.toString('base64url'), e: CKA_PUBLIC_EXPONENT?.toString('base64url') }
+    const [n, e] = [CKA_MODULUS as Buffer, CKA_PUBLIC_EXPONENT as Buffer].map((part) => part.toString('base64url')) as [
+      string,
+      string,
+    ]
+    const jwk = { kty: 'RSA', n, e }
     return createPublicKey({ key: jwk, format: 'jwk' })
   })
 }

@@ -236,13 +236,18 @@ function perform(step) {
       engine.dispose()
       return renew()
     case 'detach':
-      structuredClone(engine.outbox.buffer, { transfer: [engine.outbox.buffer] })
+      // once only: what has no memory any more cannot be transferred
+      if (engine.outbox.length > 0) structuredClone(engine.outbox.buffer, { transfer: [engine.outbox.buffer] })
       return
     default:
       try {
         if (step.verb === 'stats') engine.stats(made(step.value))
         if (step.verb === 'foreign') native.Engine.prototype.submit.call(made(step.value), 1, 1, 0, 1)
-        if (step.verb === 'pin') new native.Pin(made(step.value))
+        if (step.verb === 'pin')
+          specials.pin = (
+            (other) => () =>
+              other
+          )(new native.Pin(made(step.value)))
         if (step.verb === 'threads') engine.setMaxThreads(made(step.value))
       } catch (error) {
         if (!(error instanceof Error)) problems.push(`threw ${String(error)}`)
