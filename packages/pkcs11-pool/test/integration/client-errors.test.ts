@@ -214,7 +214,7 @@ describe('a call', () => {
       '16',
     )
     await fails(client.encrypt(key, 'CKM_AES_CBC_PADD' as never, iv), 'INVALID_ARGUMENT', 'CKM_AES_CBC_PADD')
-    await fails(client.encrypt({} as never, cbc, iv), 'INVALID_ARGUMENT', 'label')
+    await fails(client.encrypt({}, cbc, iv), 'INVALID_ARGUMENT', 'label')
     await fails(client.encrypt({ lable: 'k' } as never, cbc, iv), 'INVALID_ARGUMENT', 'lable')
     await fails(client.encrypt({ label: 'k', id: -1 }, cbc, iv), 'INVALID_ARGUMENT', '-1')
     await fails(client.encrypt({ label: 'k', class: 'CKO_DATA' as never }, cbc, iv), 'INVALID_ARGUMENT', 'CKO_DATA')
