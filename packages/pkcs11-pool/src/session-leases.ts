@@ -121,12 +121,15 @@ export async function runWithDedicatedSession<R>(
   checkFunction(fn)
   const deadline = options.timeoutMs === undefined ? undefined : new Deadline(options.timeoutMs)
   host.checkUsable()
-  const opening = openLoggedIn(host.token, options.signal)
+  options.signal?.throwIfAborted()
+  const gone = new AbortController()
+  const opening = openLoggedIn(host.token, gone.signal)
   let pooled: PooledSession
   try {
     pooled = await bounded(opening, options.signal, deadline, nothingSent('opening a session'))
   } catch (error) {
-    // Its caller has gone; what comes of it all the same is closed.
+    // Its caller may have gone; what comes of it all the same is closed.
+    gone.abort(error)
     void opening.then(
       (late) => closeSession(host, late),
       () => undefined,
@@ -148,11 +151,10 @@ export async function runWithDedicatedSession<R>(
 }
 
 /** Aborted, it stops before its next step: a session that is being opened comes into being, and is closed. */
-async function openLoggedIn(token: Token, signal: AbortSignal | undefined): Promise<PooledSession> {
-  signal?.throwIfAborted()
+async function openLoggedIn(token: Token, signal: AbortSignal): Promise<PooledSession> {
   const session = await token.openSession()
   try {
-    signal?.throwIfAborted()
+    signal.throwIfAborted()
     await token.login.on(session)
   } catch (error) {
     await token.closeSession(session).catch(() => undefined)
