@@ -53,8 +53,9 @@ export class KeyOperations {
         try {
           return await call(known === undefined ? nextCall(context) : context, handle)
         } catch (error) {
-          if (known === undefined || !refusedHandle(error)) throw error
-          this.#cache.forgetHandle(known)
+          // Also where it was found just now: somebody may have destroyed the key since.
+          if (!refusedHandle(error)) throw error
+          this.#cache.forgetHandle(handle)
           const found = await this.handleOf(reference, use, context, pooled)
           return call(nextCall(context), found)
         }

@@ -20,7 +20,7 @@ import {
 } from '../session/key-reference.js'
 import { deriveKey, generateKey, generateKeyPair, unwrapKey, wrapKey } from '../session/keys.js'
 import { createObject, destroyObject, setAttributes } from '../session/objects.js'
-import { cacheName, type HandleCache } from './handle-cache.js'
+import type { HandleCache } from './handle-cache.js'
 
 /** A key pair that was generated. */
 export interface KeyPair {
@@ -190,14 +190,10 @@ export class ClientKeys {
     })
   }
 
-  /** Forgets the cached handle of a reference, or of all: for when another process has changed keys. */
+  /** Forgets the cached handles of the keys that a reference may mean, or of all: for when another process has changed keys. */
   forget(reference?: KeyReference): void {
-    if (reference === undefined) {
-      this.#cache.clear()
-      return
-    }
-    const captured = captureReference(reference)
-    for (const use of ['private', 'public', 'any'] as const) this.#cache.forget(cacheName(captured, use))
+    if (reference === undefined) this.#cache.clear()
+    else this.#cache.forgetReference(captureReference(reference))
   }
 
   /** Finds the key in the same session just before, never in the cache: what changes a key must not hit another. */

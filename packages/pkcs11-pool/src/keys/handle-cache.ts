@@ -109,11 +109,13 @@ export class HandleCache {
     this.#lookups.clear()
   }
 
-  /** Forgets one name. */
-  forget(name: string): void {
-    this.#epoch += 1
-    this.#entries.delete(name)
-    this.#lookups.delete(name)
+  /** Forgets what any reference to these keys has answered: those that name more than this one, and those that name less. */
+  forgetReference({ label, id }: KeyReference): void {
+    const bytes = id === undefined ? undefined : idBytes(id)
+    this.#forgetIf(({ reference }) => {
+      if (label !== undefined && reference.label !== undefined && reference.label !== label) return false
+      return bytes === undefined || reference.id === undefined || idBytes(reference.id).equals(bytes)
+    })
   }
 
   /** A key was destroyed or changed: no reference may answer its handle any more. */
@@ -164,7 +166,12 @@ export class HandleCache {
 
 /** The name under which a reference is cached. Two references have the same name only when they mean the same keys. */
 export function cacheName({ label, id, class: keyClass }: KeyReference, use: KeyUse): string {
-  const idPart = typeof id === 'object' ? `x${Buffer.from(id).toString('hex')}` : `${id}`
+  // 4 bytes and the integer they are mean the same key.
+  const idPart = typeof id === 'object' ? (asInteger(id) ?? `x${Buffer.from(id).toString('hex')}`) : id
   // The label comes last: it may hold anything, and nothing follows that it could be taken for.
   return label === undefined ? `${use}|${keyClass}|${idPart}|` : `${use}|${keyClass}|${idPart}|=${label}`
+}
+
+function asInteger(id: Uint8Array): number | undefined {
+  return id.length === 4 ? Buffer.from(id).readUInt32BE() : undefined
 }

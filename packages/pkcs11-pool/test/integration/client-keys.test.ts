@@ -62,6 +62,31 @@ test('a handle that the token refuses is searched for again, once', async () => 
   expect(searches() - before).toBe(2)
 })
 
+test('a handle that the token refuses though it was found just now is searched for once more too', async () => {
+  const client = await open()
+  const before = searches()
+  module.fail('C_EncryptInit', 'CKR_OBJECT_HANDLE_INVALID', { times: 1 })
+  expect(await encrypt(client, 'k')).toHaveLength(32)
+  expect(searches() - before).toBe(2)
+})
+
+test('what is forgotten is forgotten however its reference was written', async () => {
+  const client = await open()
+  const one = { label: 'k', id: 1 }
+  const bytes = { label: 'k', id: Buffer.from([0, 0, 0, 1]) }
+  for (const forgotten of [one, bytes, { label: 'k' }, { id: 1 }, undefined]) {
+    await client.encrypt(bytes, cbc, iv)
+    const before = searches()
+    await client.encrypt(one, cbc, iv)
+    client.keys.forget({ label: 'another' })
+    await client.encrypt(one, cbc, iv)
+    expect(searches()).toBe(before)
+    client.keys.forget(forgotten)
+    await client.encrypt(one, cbc, iv)
+    expect(searches() - before).toBe(1)
+  }
+})
+
 test('what was missing is there as soon as it was made here, and what was the only one is one of two', async () => {
   const client = await open({ keys: { negativeTtlMs: 3_600_000 } })
   await clean(client, 'new')
