@@ -95,7 +95,7 @@ export class KeyOperations {
   ): Promise<R> {
     checkOptions(options)
     const host = this.#host
-    const deadline = options.timeoutMs === undefined ? undefined : new Deadline(options.timeoutMs)
+    const deadline = Deadline.of(options.timeoutMs)
     let loggedInAgain = false
     let anotherSession = false
     for (;;) {

@@ -70,7 +70,7 @@ class LeaseOwner implements SessionOwner {
 
   #context(pooled: PooledSession, options: OperationOptions | undefined): CallContext {
     if (options !== undefined) checkOptions(options)
-    const deadline = options?.timeoutMs === undefined ? undefined : new Deadline(options.timeoutMs)
+    const deadline = Deadline.of(options?.timeoutMs)
     const own = deadline?.timeoutMs ?? this.host.operationTimeoutMs
     return {
       engine: pooled.engine,
@@ -91,9 +91,7 @@ function either(one: AbortSignal | undefined, other: AbortSignal | undefined): A
 export async function leaseSession(host: LeaseHost, options: OperationOptions, deadline?: Deadline): Promise<Session> {
   checkOptions(options)
   host.checkUsable()
-  const { timeoutMs } = options
-  const waiting = deadline ?? (timeoutMs === undefined ? undefined : new Deadline(timeoutMs))
-  const entry = await host.acquireEntry(options, waiting)
+  const entry = await host.acquireEntry(options, deadline ?? Deadline.of(options.timeoutMs))
   const owner = new LeaseOwner(host, options, deadline, () => giveBack(host.pool, entry))
   return new Session(owner, entry.resource)
 }
@@ -106,7 +104,7 @@ export async function runWithSession<R>(
 ): Promise<R> {
   checkOptions(options)
   checkFunction(fn)
-  const deadline = options.timeoutMs === undefined ? undefined : new Deadline(options.timeoutMs)
+  const deadline = Deadline.of(options.timeoutMs)
   const session = await leaseSession(host, options, deadline)
   return runAndRelease(session, fn, options.signal, deadline)
 }
@@ -119,7 +117,7 @@ export async function runWithDedicatedSession<R>(
 ): Promise<R> {
   checkOptions(options)
   checkFunction(fn)
-  const deadline = options.timeoutMs === undefined ? undefined : new Deadline(options.timeoutMs)
+  const deadline = Deadline.of(options.timeoutMs)
   host.checkUsable()
   options.signal?.throwIfAborted()
   const gone = new AbortController()

@@ -11,6 +11,11 @@ export class Deadline {
     this.#at = systemClock.now() + checkTimeout(timeoutMs)
   }
 
+  /** The deadline of a caller that has named a time; none of one that has not. @throws INVALID_ARGUMENT */
+  static of(timeoutMs: number | undefined): Deadline | undefined {
+    return timeoutMs === undefined ? undefined : new Deadline(timeoutMs)
+  }
+
   /** Of a bound of its own, as much as is left. */
   within(timeoutMs: number): number {
     return Math.max(0, Math.min(timeoutMs, this.#at - systemClock.now()))

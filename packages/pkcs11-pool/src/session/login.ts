@@ -9,7 +9,7 @@ export interface LoginTarget {
   readonly engine: Engine
   readonly slot: number | bigint
   readonly timeoutMs: number
-  openSession(signal?: AbortSignal): Promise<EngineSession>
+  openSession(): Promise<EngineSession>
   closeSession(session: EngineSession, timeoutMs?: number): Promise<void>
 }
 
@@ -51,11 +51,6 @@ export class Login {
   /** Counts the logins: handles of private objects found before the last one are dead. */
   get generation(): number {
     return this.#generation
-  }
-
-  /** The session that holds the login. */
-  get anchor(): EngineSession | undefined {
-    return this.#anchor
   }
 
   /** Resolves once the anchor is open and logged in; callers at the same time share one attempt. @throws CREDENTIALS_REJECTED and others */
