@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { Pkcs11PoolError } from './errors.js'
-import { didYouMean, quoted } from './pkcs11/did-you-mean.js'
+import { meantOrExpected, quoted } from './pkcs11/did-you-mean.js'
 import type { Pool, PoolEvents } from './pool/index.js'
 import type { PooledSession } from './session/pooled-session.js'
 
@@ -69,8 +69,8 @@ export class ClientEmitter {
 
 function check(event: string, listener: unknown): void {
   if (!EVENTS.includes(event)) {
-    const help = didYouMean(String(event), EVENTS) || `; expected one of ${EVENTS.join(', ')}`
-    throw new Pkcs11PoolError('INVALID_ARGUMENT', `there is no event ${quoted(String(event))}${help}`)
+    const name = String(event)
+    throw new Pkcs11PoolError('INVALID_ARGUMENT', `there is no event ${quoted(name)}${meantOrExpected(name, EVENTS)}`)
   }
   if (typeof listener !== 'function') {
     throw new Pkcs11PoolError('INVALID_ARGUMENT', `the listener is of type ${typeof listener}; expected a function`)

@@ -5,7 +5,7 @@ import {
   type ResolvedHandleCacheOptions,
 } from './keys/handle-cache.js'
 import { describeValue } from './pkcs11/describe-value.js'
-import { didYouMean, quoted } from './pkcs11/did-you-mean.js'
+import { meantOrExpected, quoted } from './pkcs11/did-you-mean.js'
 import type { TokenSelector } from './pkcs11/token-info.js'
 import { DEFAULT_POOL_OPTIONS, type PoolOptions, type ResolvedPoolOptions, resolveOptions } from './pool/index.js'
 import type { PinSource } from './session/token.js'
@@ -152,8 +152,10 @@ function checkNames(what: string, value: object, known: readonly string[]): void
   if (typeof value !== 'object' || value === null) throw invalid(what, value, `an object of ${known.join(', ')}`)
   for (const name of Object.keys(value)) {
     if (!known.includes(name)) {
-      const help = didYouMean(name, known) || `; expected one of ${known.join(', ')}`
-      throw new Pkcs11PoolError('INVALID_OPTION', `unknown option ${quoted(name)} of ${what}${help}`)
+      throw new Pkcs11PoolError(
+        'INVALID_OPTION',
+        `unknown option ${quoted(name)} of ${what}${meantOrExpected(name, known)}`,
+      )
     }
   }
 }

@@ -9,6 +9,11 @@ export function didYouMean(got: string, known: readonly string[]): string {
   return name === undefined ? '' : `; did you mean ${name}?`
 }
 
+/** The same, or else every name there is: for lists short enough to be read. */
+export function meantOrExpected(got: string, known: readonly string[]): string {
+  return didYouMean(got, known) || `; expected one of ${known.join(', ')}`
+}
+
 /** A name as it was given, cut where it is longer than any name can be. */
 export function quoted(got: string): string {
   return JSON.stringify(got.length <= LONGEST_NAME ? got : `${got.slice(0, LONGEST_NAME)}…`)

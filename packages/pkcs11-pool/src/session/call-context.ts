@@ -1,5 +1,5 @@
 import { Pkcs11PoolError } from '../errors.js'
-import { didYouMean, quoted } from '../pkcs11/did-you-mean.js'
+import { meantOrExpected, quoted } from '../pkcs11/did-you-mean.js'
 import type { Engine, EngineSession } from '../pkcs11/engine.js'
 import { mechanismName } from '../pkcs11/mechanisms.js'
 import type { PackedMechanism } from '../pkcs11/protocol.js'
@@ -27,8 +27,7 @@ export function checkOptions(options: OperationOptions, names: readonly string[]
   }
   for (const name in options) {
     if (names.includes(name)) continue
-    const help = didYouMean(name, names) || `; expected one of ${names.join(', ')}`
-    throw new Pkcs11PoolError('INVALID_ARGUMENT', `unknown option ${quoted(name)}${help}`)
+    throw new Pkcs11PoolError('INVALID_ARGUMENT', `unknown option ${quoted(name)}${meantOrExpected(name, names)}`)
   }
   const { signal, timeoutMs } = options
   if (timeoutMs !== undefined) checkTimeout(timeoutMs)
