@@ -1,8 +1,8 @@
 #include "executor.h"
 
 #include <algorithm>
-#include <system_error>
-#include <thread>
+
+#include "thread.h"
 
 namespace pkcs11_pool {
 
@@ -118,11 +118,8 @@ bool Executor::canStartWorker() const { return workers_.size() - hung_ < maxThre
 bool Executor::startWorker() {
   if (!canStartWorker() && !disposed_) return false;
   auto worker = std::make_shared<Worker>();
-  try {
-    std::thread([self = shared_from_this(), worker] { self->work(*worker); }).detach();
-  } catch (const std::system_error&) {
-    return false;  // the machine has no thread left; those there are go on
-  }
+  // Where the machine has no thread left, those there are go on.
+  if (!startThread([self = shared_from_this(), worker] { self->work(*worker); })) return false;
   workers_.push_back(std::move(worker));
   starting_++;
   return true;

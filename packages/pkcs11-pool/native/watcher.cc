@@ -1,9 +1,5 @@
-#include <csignal>
-#include <pthread.h>
-#include <system_error>
-#include <thread>
-
 #include "executor.h"
+#include "thread.h"
 
 namespace pkcs11_pool {
 
@@ -16,14 +12,8 @@ constexpr int kIdleTicks = 25;
 
 // Makes sure that the watcher looks again at `deadline`; false where the machine has no thread for it.
 bool Executor::watchUntil(Clock::time_point deadline) {
-  if (!watching_) {
-    try {
-      std::thread([self = shared_from_this()] { self->watch(); }).detach();
-    } catch (const std::system_error&) {
-      return false;
-    }
-    watching_ = true;
-  }
+  if (!watching_) watching_ = startThread([self = shared_from_this()] { self->watch(); });
+  if (!watching_) return false;
   // With one timeout for all, deadlines only grow: the watcher is woken once a timeout, not once a job.
   nextDeadline_ = std::min(nextDeadline_, deadline);
   if (deadline < watcherWakes_) watcherSignal_.notify_one();
@@ -39,10 +29,6 @@ void Executor::needTicks() {
 }
 
 void Executor::watch() {
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, nullptr);
-
   Lock lock(mutex_);
   int idleTicks = 0;
   for (;;) {

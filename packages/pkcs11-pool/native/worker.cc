@@ -1,8 +1,6 @@
-#include <csignal>
-#include <ctime>
 #include <algorithm>
+#include <ctime>
 #include <exception>
-#include <pthread.h>
 #include <sys/resource.h>
 
 #include "executor.h"
@@ -71,11 +69,6 @@ bool outlivesUnload(const Job& job) {
 }  // namespace
 
 void Executor::work(Worker& worker) {
-  // Signals are for the program's own threads.
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, nullptr);
-
   Lock lock(mutex_);
   starting_--;
   worker.now = Clock::now();
