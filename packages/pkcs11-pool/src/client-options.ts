@@ -29,8 +29,8 @@ export interface ClientOptions {
   /** Open read-only sessions, for tokens that are write-protected. @defaultValue false */
   readOnly?: boolean | undefined
   /**
-   * `eager`: the token is found, logged into and `minSize` sessions opened before the client is there, so that a wrong PIN shows at
-   * once. `lazy`: the token is found, and nothing opened until it is first used. @defaultValue 'eager'
+   * `eager`: the token is found and logged into before the client is there, so that a wrong PIN shows at once, and `minSize` sessions
+   * have begun to open. `lazy`: the token is found, and nothing opened until it is first used. @defaultValue 'eager'
    */
   connect?: 'eager' | 'lazy' | undefined
 }

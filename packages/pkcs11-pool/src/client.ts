@@ -243,7 +243,7 @@ function describeToken({ token }: ResolvedClientOptions): string {
 }
 
 /**
- * Connects to a token: loads the module, finds the token, logs in and opens `minSize` sessions.
+ * Connects to a token: loads the module, finds the token and logs in; `minSize` sessions begin to open.
  *
  * @throws INVALID_OPTION, MODULE_LOAD_FAILED, TOKEN_NOT_FOUND (naming those there are), TOKEN_AMBIGUOUS, TOKEN_NOT_INITIALIZED,
  * PIN_UNAVAILABLE, CREDENTIALS_REJECTED (after one attempt, the only one), OPERATION_TIMEOUT, CRYPTOKI
