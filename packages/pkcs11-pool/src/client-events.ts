@@ -1,4 +1,3 @@
-import { EventEmitter } from 'node:events'
 import { Pkcs11PoolError } from './errors.js'
 import { meantOrExpected, quoted } from './pkcs11/did-you-mean.js'
 import type { Pool, PoolEvents } from './pool/index.js'
@@ -29,10 +28,16 @@ const POOL_EVENTS = [
 ] as const satisfies (keyof PoolEvents<unknown>)[]
 const EVENTS: readonly string[] = [...POOL_EVENTS, 'login']
 
-/** The client's listeners. An event of the pool is only asked for once somebody listens to it: without, it costs nothing. */
+type Listener = (details: object) => void
+
+/**
+ * The client's listeners. An event of the pool is only asked for once somebody listens to it: without, it costs nothing. What a
+ * listener throws reaches neither the login or call it was told of nor the other listeners: it becomes a process warning, one a listener.
+ */
 export class ClientEmitter {
-  readonly #emitter = new EventEmitter()
+  readonly #listeners = new Map<string, readonly Listener[]>()
   readonly #subscribed = new Set<string>()
+  readonly #warned = new WeakSet<object>()
   readonly #pool: Pool<PooledSession>
 
   constructor(pool: Pool<PooledSession>) {
@@ -43,17 +48,19 @@ export class ClientEmitter {
   on<N extends ClientEventName>(event: N, listener: ClientListener<N>): void {
     check(event, listener)
     this.#subscribe(event)
-    this.#emitter.on(event, listener)
+    this.#listeners.set(event, [...this.#of(event), listener as Listener])
   }
 
   /** @throws INVALID_ARGUMENT for an event there is not */
   off<N extends ClientEventName>(event: N, listener: ClientListener<N>): void {
     check(event, listener)
-    this.#emitter.off(event, listener)
+    const before = this.#of(event)
+    const at = before.lastIndexOf(listener as Listener)
+    if (at !== -1) this.#listeners.set(event, before.toSpliced(at, 1))
   }
 
   login(generation: number): void {
-    this.#emitter.emit('login', { generation })
+    this.#emit('login', { generation })
   }
 
   #subscribe(event: string): void {
@@ -62,8 +69,33 @@ export class ClientEmitter {
     this.#subscribed.add(name)
     this.#pool.on(name, (details: object) => {
       const { resource: _, ...rest } = details as { resource?: unknown }
-      this.#emitter.emit(name, rest)
+      this.#emit(name, rest)
     })
+  }
+
+  #of(event: string): readonly Listener[] {
+    return this.#listeners.get(event) ?? []
+  }
+
+  #emit(event: string, details: object): void {
+    // The array is never changed in place: a listener that adds or removes listeners does not disturb this round.
+    for (const listener of this.#of(event)) {
+      try {
+        listener(details)
+      } catch (error) {
+        this.#warn(event, listener, error)
+      }
+    }
+  }
+
+  #warn(event: string, listener: object, error: unknown): void {
+    if (this.#warned.has(listener)) return
+    this.#warned.add(listener)
+    const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    process.emitWarning(
+      `a listener for the client event "${event}" threw; the client goes on: ${what}`,
+      'ClientListenerWarning',
+    )
   }
 }
 
