@@ -19,8 +19,8 @@ const READ_TYPES = READ.map(attributeType)
 
 /** How many keys one search answers. */
 const MOST_KEYS = 100_000
-/** Of one reference: enough to name those that clash. */
-const MOST_CANDIDATES = 16
+/** Of keys that clash, how many are named. */
+const MOST_NAMED = 16
 
 /** The key that a handle is of; undefined for an object that is no key. */
 export async function readKey(context: CallContext, handle: ObjectHandle): Promise<Key | undefined> {
@@ -28,8 +28,8 @@ export async function readKey(context: CallContext, handle: ObjectHandle): Promi
 }
 
 /** All keys that match a template, with what tells them apart, in one hop. */
-export async function findKeys(context: CallContext, filter: Template, most = MOST_KEYS): Promise<Key[]> {
-  const found = await find(context, packTemplate(filter), most, READ_TYPES)
+export async function findKeys(context: CallContext, filter: Template): Promise<Key[]> {
+  const found = await find(context, packTemplate(filter), MOST_KEYS, READ_TYPES)
   return found.flatMap(([handle, values]) => toKey(handle, values) ?? [])
 }
 
@@ -45,7 +45,8 @@ export async function findKey(
   extra: Template = {},
 ): Promise<Key> {
   const filter = { ...referenceTemplate(reference), ...extra }
-  const keys = (await findKeys(context, filter, MOST_CANDIDATES)).filter((key) => serves(use, key.class))
+  // All of them: certificates and other objects may have the label too, any number before the key or a second one.
+  const keys = (await findKeys(context, filter)).filter((key) => serves(use, key.class))
   const [key] = keys
   if (key === undefined) {
     throw new Pkcs11PoolError(
@@ -55,9 +56,11 @@ export async function findKey(
     )
   }
   if (keys.length > 1) {
+    const named = keys.slice(0, MOST_NAMED).map(describeKey).join('; ')
+    const more = keys.length > MOST_NAMED ? `; and ${keys.length - MOST_NAMED} more` : ''
     throw new Pkcs11PoolError(
       'KEY_AMBIGUOUS',
-      `more than one ${describeReference(reference)}: ${keys.map(describeKey).join('; ')}. add id or class to the reference`,
+      `more than one ${describeReference(reference)}: ${named}${more}. add id or class to the reference`,
     )
   }
   return key

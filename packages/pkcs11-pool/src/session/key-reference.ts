@@ -54,8 +54,9 @@ export function captureReference(reference: KeyReference): KeyReference {
 
 /** The same of a filter, which may name nothing and then means every key. @throws INVALID_ARGUMENT */
 export function captureFilter(filter: KeyReference): KeyReference {
-  const { label, id } = filter ?? {}
-  if (label !== undefined || id !== undefined) return captureReference(filter)
+  const namesNothing =
+    typeof filter === 'object' && filter !== null && filter.label === undefined && filter.id === undefined
+  if (!namesNothing) return captureReference(filter)
   checkReference({ ...filter, label: '' })
   return { class: filter.class }
 }

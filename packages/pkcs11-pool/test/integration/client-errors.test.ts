@@ -220,6 +220,8 @@ describe('a call', () => {
     await fails(client.encrypt({ label: 'k', class: 'CKO_DATA' as never }, cbc, iv), 'INVALID_ARGUMENT', 'CKO_DATA')
     await fails(client.encrypt(key, cbc, iv, { timeoutMs: -5 }), 'INVALID_ARGUMENT', 'timeoutMs')
     await fails(client.generateRandom(-1), 'INVALID_ARGUMENT', '-1')
+    await fails(client.keys.find(null as never), 'INVALID_ARGUMENT', 'null')
+    await fails(client.keys.find('k' as never), 'INVALID_ARGUMENT', 'string')
     await fails(client.keys.import({ CKA_CLASS: 'CKO_SECRET_KEY' }), 'INVALID_ARGUMENT', 'CKA_TOKEN')
     await fails(
       client.keys.import({ ...aesKey('x', 1, iv), CKA_LABLE: 'y' } as never),
