@@ -1,4 +1,5 @@
 import { Pkcs11PoolError } from '../errors.js'
+import { MAX_DELAY_MS } from '../internal/clock.js'
 import { meantOrExpected, quoted } from '../pkcs11/did-you-mean.js'
 import type { Engine, EngineSession } from '../pkcs11/engine.js'
 import { mechanismName } from '../pkcs11/mechanisms.js'
@@ -77,10 +78,12 @@ function packedType(mechanism: PackedMechanism): number {
 
 /** @throws INVALID_ARGUMENT */
 export function checkTimeout(timeoutMs: number): number {
-  if (typeof timeoutMs === 'number' && timeoutMs >= 0) return timeoutMs
+  if (typeof timeoutMs === 'number' && timeoutMs >= 0 && (timeoutMs <= MAX_DELAY_MS || timeoutMs === Infinity)) {
+    return timeoutMs
+  }
   const got = typeof timeoutMs === 'number' ? String(timeoutMs) : `of type ${typeof timeoutMs}`
   throw new Pkcs11PoolError(
     'INVALID_ARGUMENT',
-    `timeoutMs is ${got}; expected milliseconds from 0 (at once), or Infinity for no bound`,
+    `timeoutMs is ${got}; expected milliseconds from 0 (at once) to ${MAX_DELAY_MS}, or Infinity for no bound`,
   )
 }

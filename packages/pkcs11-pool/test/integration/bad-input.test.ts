@@ -111,6 +111,7 @@ describe('an argument of the wrong kind', () => {
     ['a timeout of a string', { timeoutMs: '5' }, 'timeoutMs'],
     ['a negative timeout', { timeoutMs: -1 }, '-1'],
     ['a timeout that is no number', { timeoutMs: Number.NaN }, 'NaN'],
+    ['a timeout beyond what a timer takes', { timeoutMs: 3_000_000_000 }, '2147483647'],
     ['a signal that is none', { signal: {} }, 'AbortSignal'],
     ['a signal that is null', { signal: null }, 'AbortSignal'],
   ]
