@@ -5,7 +5,7 @@ import { cryptokiError } from './pkcs11/cryptoki-error.js'
 import { functionName } from './pkcs11/engine.js'
 import type { Mechanism } from './pkcs11/mechanisms.js'
 import { Operation, Outcome, type PackedMechanism } from './pkcs11/protocol.js'
-import { describeRv, RETURN_VALUES } from './pkcs11/return-values.js'
+import { RETURN_VALUES } from './pkcs11/return-values.js'
 import type { ObjectHandle } from './session/arguments.js'
 import { type CallContext, nextCall, type OperationOptions } from './session/call-context.js'
 import type { Capture } from './session/capture.js'
@@ -119,8 +119,9 @@ class Batch {
     const [rv, fn, value] = answer ?? [Outcome.ABANDONED, 0, undefined]
     // Of this item nothing was done, and of those after it neither: all are made again after a new login.
     if (rv === RETURN_VALUES.CKR_USER_NOT_LOGGED_IN.rv) throw cryptokiError(rv, functionName(fn))
-    if (rv > 0 && describeRv(rv).category === 'session') this.pooled.doubtful = true
-    this.results[item.place] = resultOf(item, rv, fn, value)
+    const result = resultOf(item, rv, fn, value)
+    this.results[item.place] = result
+    if (result.status === 'rejected') this.operations.judge(this.pooled, result.reason)
     if (!isRefusedHandle(rv)) return []
     this.cache.forgetHandle(handle)
     return [item]
@@ -128,15 +129,18 @@ class Batch {
 }
 
 function captureItem(capture: Capture, item: BatchItem, place: number): Captured {
-  const known = typeof item === 'object' && item !== null ? OPERATIONS[item.op] : undefined
-  if (known === undefined) {
+  const isKnown = typeof item === 'object' && item !== null && Object.hasOwn(OPERATIONS, item.op)
+  if (!isKnown) {
     const expected = Object.keys(OPERATIONS).join(', ')
     throw new Pkcs11PoolError('INVALID_ARGUMENT', `an item's op is not known; expected one of ${expected}`)
   }
   return {
     place,
     op: item.op,
-    key: item.op === 'digest' ? undefined : { reference: captureReference(item.key), use: known.use ?? 'any' },
+    key:
+      item.op === 'digest'
+        ? undefined
+        : { reference: captureReference(item.key), use: OPERATIONS[item.op].use ?? 'any' },
     mechanism: capture.mechanism(item.mechanism),
     data: capture.bytes(item.data, 'data'),
     signature: item.op === 'verify' ? capture.bytes(item.signature, 'signature') : undefined,
@@ -159,9 +163,11 @@ function resultOf({ op, key }: Captured, rv: number, fn: number, value: unknown)
   if (rv === 0) return { status: 'fulfilled', value: value as Buffer }
   const about = key === undefined ? 'a digest' : describeReference(key.reference)
   if (rv > 0) return rejected(cryptokiError(rv, functionName(fn), about))
-  const reached = rv === Outcome.EXPIRED ? 'nothing of it reached the token' : 'whether it took effect is unknown'
+  const late = `${op} of ${about} had not finished by the batch's deadline`
   return rejected(
-    new Pkcs11PoolError('OPERATION_TIMEOUT', `${op} of ${about} had not finished by the batch's deadline; ${reached}`),
+    rv === Outcome.EXPIRED
+      ? new Pkcs11PoolError('OPERATION_TIMEOUT', `${late}; nothing of it reached the token`, { category: 'overload' })
+      : new Pkcs11PoolError('OPERATION_TIMEOUT', `${late}; whether it took effect is unknown`),
   )
 }
 

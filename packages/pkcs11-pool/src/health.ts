@@ -7,37 +7,45 @@ export interface Health {
    * token's side; `locked`: the PIN was rejected, and nothing is sent any more until an operator acts.
    */
   state: 'ok' | 'degraded' | 'down' | 'locked'
-  /** when the state began */
+  /** when the state began: for `degraded` and `locked`, when they were first seen */
   since: Date
   lastSuccess: Date | undefined
   lastFailure: { at: Date; code: string; message: string } | undefined
 }
 
-/** Keeps what real traffic tells about the token. A caller's mistakes say nothing about it. */
+/** Keeps what real traffic tells about the token. */
 export class HealthRecord {
   #lastSuccess: number | undefined
   #lastFailure: { at: number; error: Pkcs11PoolError } | undefined
   #failing = false
+  /** when calls began to fail, or to succeed again */
+  #turnedAt = Date.now()
   #state: Health['state'] = 'ok'
-  #since = Date.now()
+  #since = this.#turnedAt
 
   succeeded(): void {
-    this.#lastSuccess = Date.now()
-    this.#failing = false
+    const now = Date.now()
+    this.#lastSuccess = now
+    if (this.#failing) this.#turn(false, now)
   }
 
   failed(error: unknown): void {
-    if (!(error instanceof Pkcs11PoolError) || error.category === 'caller' || error.category === 'pool') return
-    this.#lastFailure = { at: Date.now(), error }
-    this.#failing = true
+    if (!(error instanceof Pkcs11PoolError) || !isTheTokens(error)) return
+    const now = Date.now()
+    this.#lastFailure = { at: now, error }
+    if (!this.#failing) this.#turn(true, now)
   }
 
   /** `impaired`: what the pool and the engine see beside single calls. */
   report(locked: boolean, impaired: boolean): Health {
     const state = locked ? 'locked' : this.#failing ? 'down' : impaired ? 'degraded' : 'ok'
     if (state !== this.#state) {
+      const turned = state === 'down' || this.#state === 'down'
+      this.#since = turned && state !== 'locked' ? this.#turnedAt : Date.now()
       this.#state = state
-      this.#since = Date.now()
+    } else if (state === 'down' || state === 'ok') {
+      // It may have been something else in between, and nobody asked.
+      this.#since = Math.max(this.#since, this.#turnedAt)
     }
     const failure = this.#lastFailure
     return {
@@ -47,4 +55,20 @@ export class HealthRecord {
       lastFailure: failure && { at: new Date(failure.at), code: failure.error.code, message: failure.error.message },
     }
   }
+
+  #turn(failing: boolean, at: number): void {
+    this.#failing = failing
+    this.#turnedAt = at
+  }
+}
+
+/** Whether a failure says something about the token: a caller's mistake or short patience does not, nor does a pool that is too small. */
+function isTheTokens(error: Pkcs11PoolError): boolean {
+  const { code, category, cause } = error
+  // Opening a session, which nothing but the token can keep from ending.
+  if (code === 'CREATE_TIMEOUT') return true
+  if (code === 'CREATE_FAILED' && cause instanceof Pkcs11PoolError) return isTheTokens(cause)
+  if (category === 'caller' || category === 'pool' || code === 'QUEUE_FULL') return false
+  // Given up before anything of it reached the token.
+  return !(code === 'OPERATION_TIMEOUT' && category === 'overload')
 }

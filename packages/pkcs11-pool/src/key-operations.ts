@@ -1,4 +1,4 @@
-import { CryptokiError } from './errors.js'
+import { CryptokiError, Pkcs11PoolError } from './errors.js'
 import { cacheName, type HandleCache } from './keys/handle-cache.js'
 import { RETURN_VALUES } from './pkcs11/return-values.js'
 import type { ObjectHandle } from './session/arguments.js'
@@ -27,6 +27,8 @@ export interface SessionCall {
 export class KeyOperations {
   readonly #host: LeaseHost
   readonly #cache: HandleCache
+  /** failures of searches, which say something only of the session that they ran in */
+  readonly #ofSearches = new WeakSet<object>()
 
   constructor(host: LeaseHost, cache: HandleCache) {
     this.#host = host
@@ -74,10 +76,16 @@ export class KeyOperations {
       about: () => describeReference(reference),
     }
     const found = this.#cache.lookUp(cacheName(reference, use), reference, async (stale) => {
-      // A look at one object costs little; a search costs as much as there are objects on the token.
-      if (stale !== undefined && (await isStillMeant(shared, stale, reference, use))) return stale
-      const key = await findKey(shared, reference, use, { CKA_TOKEN: true })
-      return key.handle
+      try {
+        // A look at one object costs little; a search costs as much as there are objects on the token.
+        if (stale !== undefined && (await isStillMeant(shared, stale, reference, use))) return stale
+        const key = await findKey(shared, reference, use, { CKA_TOKEN: true })
+        return key.handle
+      } catch (error) {
+        this.judge(pooled, error)
+        if (error instanceof Pkcs11PoolError) this.#ofSearches.add(error)
+        throw error
+      }
     })
     return bounded(
       found,
@@ -85,6 +93,12 @@ export class KeyOperations {
       context.deadline,
       nothingSent(`the search for a ${describeReference(reference)}`),
     )
+  }
+
+  /** Takes down what a failure says of its session and of the token. */
+  judge(pooled: PooledSession, error: unknown): void {
+    pooled.judge(error)
+    this.#host.observe(error)
   }
 
   /** Runs `call` on a pooled session, and again where the token refused it for want of a login or of the session. */
@@ -111,12 +125,12 @@ export class KeyOperations {
           { engine: pooled.engine, session: pooled.session, timeoutMs, signal: options.signal, deadline, about },
           pooled,
         )
-        host.observe(undefined)
+        // Of a batch, items may have failed on the token's side all the same.
+        if (pooled.reusable) host.observe(undefined)
         return result
       } catch (error) {
         failure = error
-        pooled.judge(error)
-        host.observe(error)
+        if (!(error instanceof Pkcs11PoolError && this.#ofSearches.has(error))) this.judge(pooled, error)
       } finally {
         giveBack(host.pool, entry)
       }

@@ -40,6 +40,7 @@ test('each operation of a batch settles on its own, in one hop', async () => {
       data: iv,
     },
     { op: 'shred' } as never,
+    { ...item('x'), op: 'toString' } as never,
     item('two'),
   ])
   expect(results).toEqual([
@@ -49,6 +50,7 @@ test('each operation of a batch settles on its own, in one hop', async () => {
     { status: 'fulfilled', value: false },
     { status: 'rejected', reason: expect.objectContaining({ code: 'KEY_NOT_FOUND' }) },
     { status: 'rejected', reason: expect.objectContaining({ code: 'CRYPTOKI', fn: 'C_Decrypt' }) },
+    { status: 'rejected', reason: expect.objectContaining({ code: 'INVALID_ARGUMENT' }) },
     { status: 'rejected', reason: expect.objectContaining({ code: 'INVALID_ARGUMENT' }) },
     { status: 'rejected', reason: expect.objectContaining({ code: 'INVALID_ARGUMENT' }) },
     answer('two'),
@@ -90,10 +92,14 @@ test('of a batch that hangs, what is finished is answered, and the rest says whe
   const results = await client.batch([item('a'), item('b'), item('c'), item('d')])
   expect(results.slice(0, 2)).toEqual([answer('a'), answer('b')])
   expect(results[2]).toMatchObject({
-    reason: { code: 'OPERATION_TIMEOUT', message: expect.stringContaining('is unknown') },
+    reason: { code: 'OPERATION_TIMEOUT', category: 'token', message: expect.stringContaining('is unknown') },
   })
   expect(results[3]).toMatchObject({
-    reason: { code: 'OPERATION_TIMEOUT', message: expect.stringContaining('nothing of it reached') },
+    reason: {
+      code: 'OPERATION_TIMEOUT',
+      category: 'overload',
+      message: expect.stringContaining('nothing of it reached'),
+    },
   })
   module.release()
   expect(await client.batch([item('a')], { timeoutMs: 10_000 })).toEqual([answer('a')])
