@@ -106,7 +106,10 @@ export class ClientCore implements LeaseHost {
 
   /** The token has no more, because others have them: work with what is here, and ask again later. */
   #sessionsRanOut(): void {
-    this.pool.limitTo(this.pool.stats().currentSize)
+    const { currentSize, creating, effectiveMaxSize } = this.pool.stats()
+    // One place less: others are still being opened, and may be there in a moment. Of several that are refused at once, those before
+    // this one count in `creating` until the pool has heard of them, but are out of the limit.
+    this.pool.limitTo(Math.max(currentSize, Math.min(currentSize + creating, effectiveMaxSize) - 1))
     systemClock.setTimeout(() => this.pool.limitTo(Number.POSITIVE_INFINITY), SESSION_COUNT_RETRY_MS)
   }
 

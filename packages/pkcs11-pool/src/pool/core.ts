@@ -337,8 +337,8 @@ export class PoolCore<T> {
     if (hopeless) {
       // Whatever is tried for them fails alike, and trying could lock the account.
       for (const waiter of this.waiters.takeAll()) waiter.reject(createFailure(cause))
-    } else if (this.unserved > 0 && this.size < this.effectiveMaxSize) {
-      // Otherwise the limit was lowered to what there is: they wait for a release now, not for a creation.
+    } else if (this.unserved > 0 && this.size + this.creations.running < this.effectiveMaxSize) {
+      // Otherwise the limit was lowered to what there is or comes: they wait for a release now, not for a creation.
       this.waiters.takeFirst()?.reject(error)
     }
     if (this.emitter.listeners.createFailed !== undefined) {

@@ -71,6 +71,21 @@ test('a token that has no more sessions is worked with as it is', async () => {
   expect(client.stats().effectiveMaxSize).toBe(8)
 })
 
+test('of sessions that are opened at once, those that the token has are kept, and everybody is served with them', async () => {
+  for (const refused of [1, 3]) {
+    const client = await open({ pool: { maxSize: 8, minSize: 0 } })
+    module.fail('C_OpenSession', 'CKR_SESSION_COUNT', { times: refused })
+    const answers = await Promise.all(Array.from({ length: 8 }, () => client.encrypt(key, cbc, iv)))
+    expect(answers).toHaveLength(8)
+    expect(client.stats()).toMatchObject({ effectiveMaxSize: 8 - refused, currentSize: 8 - refused, destroyed: 0 })
+    await client.close()
+  }
+  const client = await open({ pool: { maxSize: 8, minSize: 0 } })
+  module.fail('C_OpenSession', 'CKR_SESSION_COUNT')
+  const calls = Array.from({ length: 8 }, () => rejection(client.encrypt(key, cbc, iv)))
+  for (const failure of await Promise.all(calls)) expect(failure).toMatchObject({ code: 'CREATE_FAILED' })
+})
+
 test('a session that is held too long is reported with the place where it was acquired', async () => {
   const client = await open({ pool: { leakThresholdMs: 1, idleTimeoutMs: 1_000, maxSize: 2 } })
   const leak = new Promise<{ acquiredAt: string }>((resolve) => client.on('leak', resolve))
