@@ -109,6 +109,13 @@ class Batch {
     return sent.flatMap(({ item, handle }, at) => this.#settle(item, handle, answers[at]))
   }
 
+  /** What is one call to the engine, and so no failure to it, is told here. */
+  #failed(reason: Pkcs11PoolError): BatchResult {
+    this.pooled.judge(reason)
+    this.operations.observe(reason)
+    return rejected(reason)
+  }
+
   async #handleOf({ key }: Captured): Promise<ObjectHandle> {
     if (key === undefined) return 0
     const known = this.cache.peek(cacheName(key.reference, key.use))
@@ -120,8 +127,7 @@ class Batch {
     // Of this item nothing was done, and of those after it neither: all are made again after a new login.
     if (rv === RETURN_VALUES.CKR_USER_NOT_LOGGED_IN.rv) throw cryptokiError(rv, functionName(fn))
     const result = resultOf(item, rv, fn, value)
-    this.results[item.place] = result
-    if (result.status === 'rejected') this.operations.judge(this.pooled, result.reason)
+    this.results[item.place] = result instanceof Pkcs11PoolError ? this.#failed(result) : fulfilled(result)
     if (!isRefusedHandle(rv)) return []
     this.cache.forgetHandle(handle)
     return [item]
@@ -158,17 +164,19 @@ function settling(results: Results, place: number, make: () => Captured): Captur
   }
 }
 
-function resultOf({ op, key }: Captured, rv: number, fn: number, value: unknown): BatchResult {
-  if (op === 'verify' && (rv === 0 || saysInvalidSignature(rv))) return { status: 'fulfilled', value: rv === 0 }
-  if (rv === 0) return { status: 'fulfilled', value: value as Buffer }
+function resultOf({ op, key }: Captured, rv: number, fn: number, value: unknown): Buffer | boolean | Pkcs11PoolError {
+  if (op === 'verify' && (rv === 0 || saysInvalidSignature(rv))) return rv === 0
+  if (rv === 0) return value as Buffer
   const about = key === undefined ? 'a digest' : describeReference(key.reference)
-  if (rv > 0) return rejected(cryptokiError(rv, functionName(fn), about))
+  if (rv > 0) return cryptokiError(rv, functionName(fn), about)
   const late = `${op} of ${about} had not finished by the batch's deadline`
-  return rejected(
-    rv === Outcome.EXPIRED
-      ? new Pkcs11PoolError('OPERATION_TIMEOUT', `${late}; nothing of it reached the token`, { category: 'overload' })
-      : new Pkcs11PoolError('OPERATION_TIMEOUT', `${late}; whether it took effect is unknown`),
-  )
+  return rv === Outcome.EXPIRED
+    ? new Pkcs11PoolError('OPERATION_TIMEOUT', `${late}; nothing of it reached the token`, { category: 'overload' })
+    : new Pkcs11PoolError('OPERATION_TIMEOUT', `${late}; whether it took effect is unknown`)
+}
+
+function fulfilled(value: Buffer | boolean): BatchResult {
+  return { status: 'fulfilled', value }
 }
 
 function rejected(reason: Pkcs11PoolError): BatchResult {

@@ -1,4 +1,4 @@
-import { CryptokiError, Pkcs11PoolError } from './errors.js'
+import { CryptokiError, type Pkcs11PoolError } from './errors.js'
 import { cacheName, type HandleCache } from './keys/handle-cache.js'
 import { RETURN_VALUES } from './pkcs11/return-values.js'
 import type { ObjectHandle } from './session/arguments.js'
@@ -27,8 +27,6 @@ export interface SessionCall {
 export class KeyOperations {
   readonly #host: LeaseHost
   readonly #cache: HandleCache
-  /** failures of searches, which say something only of the session that they ran in */
-  readonly #ofSearches = new WeakSet<object>()
 
   constructor(host: LeaseHost, cache: HandleCache) {
     this.#host = host
@@ -76,16 +74,10 @@ export class KeyOperations {
       about: () => describeReference(reference),
     }
     const found = this.#cache.lookUp(cacheName(reference, use), reference, async (stale) => {
-      try {
-        // A look at one object costs little; a search costs as much as there are objects on the token.
-        if (stale !== undefined && (await isStillMeant(shared, stale, reference, use))) return stale
-        const key = await findKey(shared, reference, use, { CKA_TOKEN: true })
-        return key.handle
-      } catch (error) {
-        this.judge(pooled, error)
-        if (error instanceof Pkcs11PoolError) this.#ofSearches.add(error)
-        throw error
-      }
+      // A look at one object costs little; a search costs as much as there are objects on the token.
+      if (stale !== undefined && (await isStillMeant(shared, stale, reference, use))) return stale
+      const key = await findKey(shared, reference, use, { CKA_TOKEN: true })
+      return key.handle
     })
     return bounded(
       found,
@@ -95,9 +87,8 @@ export class KeyOperations {
     )
   }
 
-  /** Takes down what a failure says of its session and of the token. */
-  judge(pooled: PooledSession, error: unknown): void {
-    pooled.judge(error)
+  /** Takes down what a failure says of the token. */
+  observe(error: Pkcs11PoolError): void {
     this.#host.observe(error)
   }
 
@@ -130,7 +121,7 @@ export class KeyOperations {
         return result
       } catch (error) {
         failure = error
-        if (!(error instanceof Pkcs11PoolError && this.#ofSearches.has(error))) this.judge(pooled, error)
+        host.observe(error)
       } finally {
         giveBack(host.pool, entry)
       }

@@ -50,22 +50,21 @@ class LeaseOwner implements SessionOwner {
     const { login } = this.host.token
     const { generation } = login
     try {
-      return await this.#observed(pooled, call(context))
+      return await this.#observed(call(context))
     } catch (error) {
       if (!(error instanceof CryptokiError) || error.category !== 'login') throw error
       await bounded(login.renew(generation), context.signal, context.deadline, nothingSent('logging in again'))
-      return this.#observed(pooled, call(nextCall(context)))
+      return this.#observed(call(nextCall(context)))
     }
   }
 
-  /** Takes down what a call says of its session and of the token. */
-  async #observed<R>(pooled: PooledSession, called: Promise<R>): Promise<R> {
+  /** Takes down what a call says of the token. */
+  async #observed<R>(called: Promise<R>): Promise<R> {
     try {
       const result = await called
       this.host.observe(undefined)
       return result
     } catch (error) {
-      pooled.judge(error)
       this.host.observe(error)
       throw error
     }

@@ -11,6 +11,8 @@ export class EngineSession {
   lost = false
   /** called each time `pending` falls to 0 */
   onIdle: (() => void) | undefined
+  /** told of each call in it that failed, also when its caller has given up waiting, and before `pending` falls */
+  onFailure: ((error: Pkcs11PoolError) => void) | undefined
 
   constructor(readonly id: number) {}
 }
@@ -155,8 +157,13 @@ export class Engine {
     if (rv === Outcome.ABANDONED) this.#abandon(number, job)
     // Of a batch that hangs, the items that are finished are answers: it is for its caller to tell them from the others.
     if (rv === 0 || (rv === Outcome.ABANDONED && Array.isArray(value))) job.resolve(this.#answer(job.operation, value))
-    else job.reject(failure(job, rv, functionName(fn), value))
+    else this.#fail(job, failure(job, rv, functionName(fn), value))
     leave(job)
+  }
+
+  #fail(job: Job, error: Pkcs11PoolError): void {
+    job.session?.onFailure?.(error)
+    job.reject(error)
   }
 
   #answer(operation: Operation, value: unknown): unknown {

@@ -1,4 +1,4 @@
-import { Pkcs11PoolError } from '../errors.js'
+import type { Pkcs11PoolError } from '../errors.js'
 import type { Engine, EngineSession } from '../pkcs11/engine.js'
 
 /** What the pool holds: an open session, and whether it may be used again. */
@@ -11,16 +11,17 @@ export class PooledSession {
   constructor(
     readonly engine: Engine,
     readonly session: EngineSession,
-  ) {}
+  ) {
+    // Here and not where a call is awaited: its caller may have gone, or await what ran in another's session.
+    session.onFailure = (error) => this.judge(error)
+  }
 
   get reusable(): boolean {
     return !this.session.lost && !this.doubtful && !this.holdsObjects
   }
 
   /** Remembers what an error says about the session. */
-  judge(error: unknown): void {
-    if (!(error instanceof Pkcs11PoolError)) return
-    const { category } = error
+  judge({ category }: Pkcs11PoolError): void {
     if (category === 'session' || category === 'token' || category === 'module') this.doubtful = true
   }
 }

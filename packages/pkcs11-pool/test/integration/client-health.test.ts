@@ -91,3 +91,18 @@ test('a call that is made again after a login is looked at like the first', asyn
   await until(() => client.stats().destroying === 0)
   expect(client.stats()).toMatchObject({ destroyed: 1, currentSize: 0 })
 })
+
+test('what a call answers that nobody waits for any more is heeded all the same', async () => {
+  const client = await open(one)
+  await random(client)
+  const gone = new AbortController()
+  module.hang('C_GenerateRandom')
+  module.fail('C_GenerateRandom', 'CKR_SESSION_CLOSED', { times: 1 })
+  const aborted = rejection(client.generateRandom(4, { signal: gone.signal }))
+  await until(() => module.hanging() === 1)
+  gone.abort(new Error('not needed any more'))
+  expect(await aborted).toMatchObject({ message: 'not needed any more' })
+  module.release()
+  await until(() => client.stats().inUse === 0)
+  expect(client.stats()).toMatchObject({ destroyed: 1, currentSize: 0 })
+})
