@@ -1,7 +1,7 @@
 import { Engine } from './pkcs11/engine.js'
 import { type NativeModuleInfo, Operation } from './pkcs11/protocol.js'
 import { describeModule, type ModuleInspection } from './pkcs11/token-info.js'
-import { checkTimeout } from './session/call-context.js'
+import { checkOptions } from './session/call-context.js'
 import { unload } from './session/token.js'
 
 /**
@@ -16,7 +16,8 @@ import { unload } from './session/token.js'
  * ```
  */
 export async function inspectModule(path: string, options: { timeoutMs?: number } = {}): Promise<ModuleInspection> {
-  const timeoutMs = checkTimeout(options.timeoutMs ?? 10_000)
+  checkOptions(options, ['timeoutMs'])
+  const { timeoutMs = 10_000 } = options
   const engine = new Engine()
   try {
     await engine.run(Operation.LOAD, undefined, { timeoutMs, about: () => path }, path)

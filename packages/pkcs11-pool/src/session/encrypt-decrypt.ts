@@ -3,7 +3,7 @@ import { Pkcs11PoolError } from '../errors.js'
 import { Operation, type PackedMechanism } from '../pkcs11/protocol.js'
 import type { ObjectHandle } from './arguments.js'
 import { type CallContext, checkOptions, type OperationOptions, withMechanism } from './call-context.js'
-import { type Capture, toBytes } from './capture.js'
+import { type Capture, toBytes, typeName } from './capture.js'
 
 /** AES-GCM's answer: what `open` needs to give the plaintext back. */
 export interface Sealed {
@@ -89,6 +89,9 @@ export function openInputs(
   sealed: { iv: Uint8Array; ciphertext: Uint8Array; tag: Uint8Array },
   { aad }: AeadOptions = {},
 ): { mechanism: PackedMechanism; data: Uint8Array } {
+  if (typeof sealed !== 'object' || sealed === null) {
+    throw new Pkcs11PoolError('INVALID_ARGUMENT', `sealed is ${typeName(sealed)}; expected { iv, ciphertext, tag }`)
+  }
   const tag = toBytes(sealed.tag, 'tag')
   if (tag.length !== GCM_TAG_BYTES) {
     throw new Pkcs11PoolError(

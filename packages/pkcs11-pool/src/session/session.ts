@@ -4,7 +4,7 @@ import { Operation } from '../pkcs11/protocol.js'
 import type { AttributeName, AttributeValues, Template } from '../pkcs11/templates.js'
 import { type HandleLike, type ObjectHandle, toHandle } from './arguments.js'
 import type { CallContext, OperationOptions } from './call-context.js'
-import { type Capture, withCapture } from './capture.js'
+import { type Capture, typeName, withCapture } from './capture.js'
 import {
   type AeadOptions,
   boundsOf,
@@ -106,7 +106,13 @@ export class Session {
   ): Promise<Pick<AttributeValues, N>> {
     return this.#capturing(() => {
       const handle = toHandle(object, 'object')
-      const captured = [...names]
+      if (!Array.isArray(names)) {
+        throw new Pkcs11PoolError(
+          'INVALID_ARGUMENT',
+          `names is ${typeName(names)}; expected an array of attribute names`,
+        )
+      }
+      const captured = Array.from<N>(names)
       return this.#run(options, (context) => getAttributes(context, handle, captured))
     })
   }

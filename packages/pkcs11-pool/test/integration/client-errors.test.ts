@@ -221,6 +221,12 @@ describe('a call', () => {
     await fails(client.encrypt(key, cbc, iv, { timeoutMs: -5 }), 'INVALID_ARGUMENT', 'timeoutMs')
     await fails(client.generateRandom(-1), 'INVALID_ARGUMENT', '-1')
     await fails(client.keys.find(null as never), 'INVALID_ARGUMENT', 'null')
+    await fails(client.open(key, null as never), 'INVALID_ARGUMENT', 'sealed is null', 'ciphertext')
+    await fails(
+      client.withSession((session) => session.getAttributes(1, null as never)),
+      'INVALID_ARGUMENT',
+      'names is null',
+    )
     await fails(client.keys.find('k' as never), 'INVALID_ARGUMENT', 'string')
     await fails(client.keys.import({ CKA_CLASS: 'CKO_SECRET_KEY' }), 'INVALID_ARGUMENT', 'CKA_TOKEN')
     await fails(
