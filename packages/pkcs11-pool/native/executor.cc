@@ -97,7 +97,7 @@ size_t Executor::moving() const { return workers_.size() - hung_ - idle_.size() 
 void Executor::dispatch() {
   // Workers on their way to a job are enough for as many jobs as there are.
   if (queue_.size() <= starting_) return;
-  if (moving() >= concurrency_.wanted()) return needTicks();
+  if (moving() >= concurrency_.wanted(queue_.size() - starting_)) return needTicks();
   if (!idle_.empty()) {
     // The one that went to sleep last: its stack is still in the cache, and the others may reach their idle timeout.
     Worker* worker = idle_.back();

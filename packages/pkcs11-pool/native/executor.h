@@ -56,7 +56,7 @@ class Executor : public std::enable_shared_from_this<Executor> {
     Clock::time_point now;  // when it last came from the module, or from sleep: one look at the clock a job
     Clock::time_point startedAt;
     size_t turn = 0;     // the number of its job among all that were started
-    bool alone = false;  // no other was under way when it started
+    size_t beside = 0;   // how many others were under way when it started
     bool stuck = false;  // its call takes much longer than calls do
     bool hung = false;   // its call has passed its deadline
   };

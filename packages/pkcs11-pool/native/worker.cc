@@ -16,14 +16,15 @@ constexpr auto kIdleTimeout = std::chrono::seconds(10);
 // leaves the loop time to bring new ones before the threads run dry; and at most this long, and not behind calls as long as this.
 constexpr auto kCompany = std::chrono::milliseconds(1);
 
-// Did the calling thread give up its processor for most of the time since this was made?
+// Did the calling thread give up its processor for most of the time since this was made? For half of it, it may have waited for another
+// thread's call of the same kind.
 class WaitingProbe {
  public:
   WaitingProbe() : wall_(Clock::now()), processor_(processorTime()), switches_(switches()) {}
 
   bool waited() const {
     auto wall = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - wall_).count();
-    return switches() > switches_ && (processorTime() - processor_) * 2 < wall;
+    return switches() > switches_ && (processorTime() - processor_) * 3 < wall;
   }
 
  private:
@@ -75,8 +76,7 @@ void Executor::work(Worker& worker) {
   while (JobPointer job = nextJob(lock, worker)) {
     prepare(worker, job);
     dispatch();
-    // Only a call that has been alone all the time tells how long calls take.
-    const bool observed = worker.alone && tellsLength(job->operation);
+    const bool observed = worker.beside < Concurrency::kFew && tellsLength(job->operation);
     const bool sampled = observed && concurrency_.asksForWaiting();
     lock.unlock();
     std::optional<WaitingProbe> probe;
@@ -85,8 +85,9 @@ void Executor::work(Worker& worker) {
     const bool waited = sampled && probe->waited();
     lock.lock();
     worker.now = Clock::now();
-    if (observed && !worker.hung && worker.turn == turns_) {
-      concurrency_.observeLength(worker.now - worker.startedAt);
+    if (observed && !worker.hung) {
+      // Alone is one that has been so all the time.
+      concurrency_.observeLength(worker.now - worker.startedAt, worker.beside == 0 && worker.turn == turns_);
       if (sampled) concurrency_.observeWaiting(waited);
     }
     finish(lock, worker, std::move(job));
@@ -106,7 +107,7 @@ JobPointer Executor::nextJob(Lock& lock, Worker& worker) {
   for (;;) {
     if (workers_.size() - hung_ > maxThreads_) return nullptr;
     // More at work than are wanted (others got stuck, and move again): one goes to sleep, though there are jobs.
-    const bool surplus = moving() > concurrency_.wanted();
+    const bool surplus = moving() > concurrency_.most();
     if (!queue_.empty() && !surplus) {
       JobPointer job = std::move(queue_.front());
       queue_.pop_front();
@@ -154,7 +155,7 @@ void Executor::prepare(Worker& worker, JobPointer job) {
   if (worker.module) worker.module->enter();
   worker.job = std::move(job);
   worker.turn = ++turns_;
-  worker.alone = moving() + stuck_ == 1 && hung_ == 0;
+  worker.beside = moving() + stuck_ + hung_ - 1;
   worker.startedAt = worker.now;
 }
 
