@@ -74,6 +74,13 @@ CK_RV init(const CallSite& site, const Family& family, Step& step) {
   return initOnce(site, family, step);
 }
 
+// A key with CKA_ALWAYS_AUTHENTICATE wants the PIN between Init and the data.
+bool loginForOneUse(const CallSite& site, Step& step) {
+  constexpr CK_ULONG kContextSpecific = 2;
+  step.rv = PKCS11_POOL_CALL(step.fn, site.functions, C_Login, site.session, kContextSpecific, step.pin->data(), step.pin->size());
+  return step.rv == CKR_OK;
+}
+
 size_t firstGuess(const Step& step) {
   if (step.operation == Operation::sign || step.operation == Operation::digest) return kLargestSignature;
   // RSA answers with a modulus however short its input is.
@@ -144,6 +151,10 @@ void runStep(const CallSite& site, Step& step) {
   const Family& family = familyOf(step.operation);
   step.rv = init(site, family, step);
   if (step.rv != CKR_OK) return;
+  if (step.pin && !loginForOneUse(site, step)) {
+    cancelOperation(site, family.kind);
+    return;
+  }
   if (step.operation != Operation::verify) {
     oneShot(site, family, step);
     return;

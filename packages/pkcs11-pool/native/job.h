@@ -64,6 +64,7 @@ struct Step {
   Mechanism mechanism;
   Bytes data;
   Bytes signature;
+  std::shared_ptr<PinSecret> pin;  // of a key that wants it for each use
 
   CK_RV rv = CKR_OK;
   Fn fn = Fn::none;

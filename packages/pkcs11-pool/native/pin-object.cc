@@ -14,7 +14,7 @@ constexpr napi_type_tag kPinTag = {0x6f3c1c0e5a9d4b21ULL, 0x9b7be4a2c8d01f57ULL}
 }  // namespace
 
 Napi::Function PinObject::define(Napi::Env env) {
-  return DefineClass(env, "Pin", {InstanceMethod<&PinObject::wipe>("wipe")});
+  return DefineClass(env, "Pin", {InstanceMethod<&PinObject::wipe>("wipe"), InstanceMethod<&PinObject::equals>("equals")});
 }
 
 PinObject* PinObject::from(napi_env env, napi_value value) {
@@ -73,6 +73,17 @@ std::string PinObject::read(napi_env env, napi_value source) {
 Napi::Value PinObject::wipe(const Napi::CallbackInfo& info) {
   secret_.reset();
   return info.Env().Undefined();
+}
+
+Napi::Value PinObject::equals(const Napi::CallbackInfo& info) {
+  napi_env env = info.Env();
+  return Napi::Value(env, js::guarded(env, [&]() -> napi_value {
+    PinObject* other = info.Length() > 0 ? from(env, info[0]) : nullptr;
+    if (other == nullptr) throw js::Refusal("equals takes a Pin");
+    napi_value value = nullptr;
+    napi_get_boolean(env, secret_ && other->secret_ && secret_->equals(*other->secret_), &value);
+    return value;
+  }));
 }
 
 }  // namespace pkcs11_pool

@@ -25,6 +25,7 @@ class PinObject : public Napi::ObjectWrap<PinObject> {
  private:
   std::string read(napi_env env, napi_value source);
   Napi::Value wipe(const Napi::CallbackInfo& info);
+  Napi::Value equals(const Napi::CallbackInfo& info);
 
   std::string file_;
   std::shared_ptr<PinSecret> secret_;

@@ -1,6 +1,7 @@
 // A PIN: one page of memory that is neither swapped nor dumped, wiped when the last login that uses it is over.
 #pragma once
 
+#include <cstring>
 #include <memory>
 #include <string>
 
@@ -21,6 +22,7 @@ class PinSecret {
   std::string readFile(const std::string& path);
   std::string readEnvironment(const std::string& name);
 
+  bool equals(const PinSecret& other) const { return size_ > 0 && size_ == other.size_ && std::memcmp(page_, other.page_, size_) == 0; }
   CK_BYTE* data() { return page_; }
   size_t size() const { return size_; }
 
@@ -30,6 +32,5 @@ class PinSecret {
   CK_BYTE* page_ = nullptr;
   size_t size_ = 0;
 };
-
 
 }  // namespace pkcs11_pool

@@ -245,11 +245,21 @@ bool isCryptographic(Operation operation) {
   }
 }
 
-void readStep(napi_env env, napi_value mechanism, napi_value key, napi_value data, napi_value signature, Step& step) {
+PinObject& toPin(napi_env env, napi_value value) {
+  PinObject* pin = PinObject::from(env, value);
+  if (pin == nullptr) refuse("pin is no Pin");
+  if (!pin->secret()) refuse("the pin has been wiped");
+  return *pin;
+}
+
+// `fourth`: the signature to verify, or the PIN of a key that wants one.
+void readStep(napi_env env, napi_value mechanism, napi_value key, napi_value data, napi_value fourth, Step& step) {
   readMechanism(env, mechanism, step.mechanism);
   step.key = step.operation == Operation::digest ? 0 : toULong(env, key, "key");
   readBytes(env, data, "data", step.data);
-  if (step.operation == Operation::verify) readBytes(env, signature, "signature", step.signature);
+  if (step.operation == Operation::verify) readBytes(env, fourth, "signature", step.signature);
+  const bool takesPin = step.operation == Operation::sign || step.operation == Operation::decrypt;
+  if (takesPin && js::typeOf(env, fourth) != napi_undefined) step.pin = toPin(env, fourth).secret();
 }
 
 void readItem(napi_env env, napi_value item, Step& step) {
@@ -279,13 +289,6 @@ void readBatch(napi_env env, napi_value items, Job& job) {
     }
     napi_close_handle_scope(env, scope);
   }
-}
-
-PinObject& toPin(napi_env env, napi_value value) {
-  PinObject* pin = PinObject::from(env, value);
-  if (pin == nullptr) refuse("pin is no Pin");
-  if (!pin->secret()) refuse("the pin has been wiped");
-  return *pin;
 }
 
 }  // namespace

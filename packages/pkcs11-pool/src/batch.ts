@@ -85,7 +85,9 @@ class Batch {
     const sent: { item: Captured; handle: ObjectHandle }[] = []
     for (const item of items) {
       try {
-        sent.push({ item, handle: await this.#handleOf(item) })
+        const handle = await this.#handleOf(item)
+        if (this.context.login.wantsPin(handle)) throw wantsPin(item)
+        sent.push({ item, handle })
       } catch (error) {
         // Only what concerns this item alone is its own result; a lost session or login ends the batch.
         if (!(error instanceof Pkcs11PoolError) || error.category !== 'caller') throw error
@@ -173,6 +175,14 @@ function resultOf({ op, key }: Captured, rv: number, fn: number, value: unknown)
   return rv === Outcome.EXPIRED
     ? new Pkcs11PoolError('OPERATION_TIMEOUT', `${late}; nothing of it reached the token`, { category: 'overload' })
     : new Pkcs11PoolError('OPERATION_TIMEOUT', `${late}; whether it took effect is unknown`)
+}
+
+function wantsPin({ op, key }: Captured): Pkcs11PoolError {
+  const about = key === undefined ? 'a key' : describeReference(key.reference)
+  return new Pkcs11PoolError(
+    'INVALID_ARGUMENT',
+    `${about} wants the PIN for each use (CKA_ALWAYS_AUTHENTICATE), which a batch does not send; use client.${op}`,
+  )
 }
 
 function fulfilled(value: Buffer | boolean): BatchResult {

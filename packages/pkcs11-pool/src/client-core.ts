@@ -18,7 +18,7 @@ import {
 import type { OperationOptions } from './session/call-context.js'
 import { Deadline } from './session/deadline.js'
 import { PooledSession } from './session/pooled-session.js'
-import type { Token } from './session/token.js'
+import type { PinSource, Token } from './session/token.js'
 import type { LeaseHost } from './session-leases.js'
 
 /** How long a token that has no more sessions is left alone before more are asked for. */
@@ -57,11 +57,14 @@ export class ClientCore implements LeaseHost {
   }
 
   checkUsable(): void {
-    if (this.#closing !== undefined) {
-      throw new Pkcs11PoolError('POOL_CLOSED', 'the client was closed; make a new one with createClient')
-    }
+    this.#checkOpen()
     const { rejection } = this.token.login
     if (rejection !== undefined) throw rejection
+  }
+
+  async setPin(source: PinSource): Promise<void> {
+    this.#checkOpen()
+    await this.token.setPin(source)
   }
 
   objectsChanged(): void {
@@ -92,6 +95,12 @@ export class ClientCore implements LeaseHost {
   async close(options?: CloseOptions): Promise<{ abandoned: number }> {
     this.#closing ??= this.#close(resolveCloseTimeout(options))
     return this.#closing
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) {
+      throw new Pkcs11PoolError('POOL_CLOSED', 'the client was closed; make a new one with createClient')
+    }
   }
 
   async #openSession(signal: AbortSignal): Promise<PooledSession> {

@@ -105,6 +105,14 @@ function isSlot(value: unknown): boolean {
   return (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) || typeof value === 'bigint'
 }
 
+/** @throws INVALID_OPTION */
+export function resolveCredentials(credentials: { pin: PinSource }): PinSource {
+  // Somebody may have passed the PIN itself.
+  if (typeof credentials !== 'object' || credentials === null) throw wrongPin()
+  checkNames('setCredentials', credentials, ['pin'])
+  return resolvePin(credentials.pin)
+}
+
 /** What is wrong with a PIN is told without any part of it. */
 function resolvePin(pin: PinSource): PinSource {
   // Somebody may have passed the PIN itself.

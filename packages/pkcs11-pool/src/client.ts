@@ -2,7 +2,12 @@ import { type BatchItem, type BatchResult, runBatch } from './batch.js'
 import { ClientCore } from './client-core.js'
 import type { ClientEventName, ClientListener } from './client-events.js'
 import { clientMetrics } from './client-metrics.js'
-import { type ClientOptions, type ResolvedClientOptions, resolveClientOptions } from './client-options.js'
+import {
+  type ClientOptions,
+  type ResolvedClientOptions,
+  resolveClientOptions,
+  resolveCredentials,
+} from './client-options.js'
 import type { Health } from './health.js'
 import { systemClock } from './internal/clock.js'
 import { ClientKeys } from './keys/client-keys.js'
@@ -25,7 +30,7 @@ import type { KeyReference, KeyUse } from './session/key-reference.js'
 import { generateRandom } from './session/random.js'
 import type { Session } from './session/session.js'
 import { digest, sign, verify } from './session/sign-verify.js'
-import { Token } from './session/token.js'
+import { type PinSource, Token } from './session/token.js'
 import { leaseSession, runWithDedicatedSession, runWithSession } from './session-leases.js'
 
 /** A client at one moment: the pool's figures, the engine's and the key cache's. */
@@ -198,6 +203,21 @@ export class Client {
   reset(): void {
     this.#core.cache.clear()
     this.#core.pool.reset()
+  }
+
+  /**
+   * Takes another PIN in the place of the one there is, without a restart: after it was changed at the token, or after the one there
+   * was has been rejected. Sessions that are open stay logged in; where nobody is, it is sent at once, and then rejects as a
+   * first login would. A PIN that the token has called wrong is not taken again.
+   *
+   * ```ts
+   * await client.setCredentials({ pin: { file: '/run/credentials/hsm-pin' } })
+   * ```
+   *
+   * @throws INVALID_OPTION, PIN_UNAVAILABLE, CREDENTIALS_REJECTED, OPERATION_TIMEOUT, CRYPTOKI, POOL_CLOSED
+   */
+  async setCredentials(credentials: { pin: PinSource }): Promise<void> {
+    await this.#core.setPin(resolveCredentials(credentials))
   }
 
   /** @throws INVALID_OPTION */

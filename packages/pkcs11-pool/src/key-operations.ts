@@ -70,6 +70,7 @@ export class KeyOperations {
     const shared: CallContext = {
       engine: pooled.engine,
       session: pooled.session,
+      login: this.#host.token.login,
       timeoutMs: this.#host.operationTimeoutMs,
       about: () => describeReference(reference),
     }
@@ -113,7 +114,7 @@ export class KeyOperations {
       try {
         const timeoutMs = deadline?.within(host.operationTimeoutMs) ?? host.operationTimeoutMs
         const result = await call(
-          { engine: pooled.engine, session: pooled.session, timeoutMs, signal: options.signal, deadline, about },
+          { engine: pooled.engine, session: pooled.session, login, timeoutMs, signal: options.signal, deadline, about },
           pooled,
         )
         // Of a batch, items may have failed on the token's side all the same.

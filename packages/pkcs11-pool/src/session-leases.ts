@@ -85,6 +85,7 @@ class LeaseOwner implements SessionOwner {
     return {
       engine: pooled.engine,
       session: pooled.session,
+      login: this.host.token.login,
       timeoutMs: this.deadline?.within(own) ?? own,
       signal: either(options?.signal, this.options.signal),
       deadline: deadline ?? this.deadline,

@@ -273,6 +273,7 @@ class NewKey {
   readonly #class: KeyClass
   readonly #keyType: string | undefined
   readonly #sizeBits: number | undefined
+  readonly #alwaysAuthenticate: boolean
 
   /** @throws INVALID_ARGUMENT */
   constructor(capture: Capture, template: Template, otherwise: KeyClass) {
@@ -290,6 +291,7 @@ class NewKey {
     this.id = CKA_ID === undefined ? undefined : idBytes(CKA_ID)
     this.#class = isKeyClass(CKA_CLASS) ? CKA_CLASS : otherwise
     this.#keyType = CKA_KEY_TYPE === undefined ? undefined : String(CKA_KEY_TYPE)
+    this.#alwaysAuthenticate = template.CKA_ALWAYS_AUTHENTICATE === true
     this.#sizeBits = bytes === undefined ? CKA_MODULUS_BITS : bytes * 8
   }
 
@@ -305,6 +307,7 @@ class NewKey {
       id: this.id ?? Buffer.alloc(0),
       keyType: this.#keyType,
       sizeBits: this.#sizeBits,
+      alwaysAuthenticate: this.#alwaysAuthenticate,
     }
   }
 }

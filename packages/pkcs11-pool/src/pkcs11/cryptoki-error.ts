@@ -9,7 +9,7 @@ const NEXT_STEP: Record<ReturnValueCategory, string> = {
   login: 'a new login is made',
   token: 'check that the token is present and reachable',
   module: 'the module has to be initialised again',
-  credentials: 'correct the PIN and make a new client; it is not sent again',
+  credentials: 'this PIN is not sent again; give the right one with setCredentials',
   overload: 'try again later, with less load',
 }
 

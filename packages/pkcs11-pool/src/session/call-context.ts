@@ -5,6 +5,7 @@ import type { Engine, EngineSession } from '../pkcs11/engine.js'
 import { mechanismName } from '../pkcs11/mechanisms.js'
 import type { PackedMechanism } from '../pkcs11/protocol.js'
 import type { Deadline } from './deadline.js'
+import type { Login } from './login.js'
 
 /** What one call may say of itself. */
 export interface OperationOptions {
@@ -48,6 +49,10 @@ export interface CallContext {
   readonly deadline?: Deadline | undefined
   /** what the call is about, for messages */
   readonly about?: (() => string) | undefined
+  /** told the CK_RV of a call that returned after it had been given up */
+  readonly onLate?: ((rv: number) => void) | undefined
+  /** the token's, which knows the keys that want the PIN for each use */
+  readonly login: Login
 }
 
 /** A context for the next call of several: with what is left of its caller's time. */
@@ -58,12 +63,14 @@ export function nextCall(context: CallContext): CallContext {
 
 /** The same call, its errors naming the mechanism too. */
 export function withMechanism(context: CallContext, mechanism: PackedMechanism): CallContext {
-  const { engine, session, timeoutMs, signal, about } = context
+  const { engine, session, timeoutMs, signal, about, onLate, login } = context
   return {
     engine,
     session,
     timeoutMs,
     signal,
+    onLate,
+    login,
     about: () => {
       const name = mechanismName(packedType(mechanism))
       return about === undefined ? name : `${name} with ${about()}`

@@ -4,6 +4,7 @@ import { Operation, type PackedMechanism } from '../pkcs11/protocol.js'
 import type { ObjectHandle } from './arguments.js'
 import { type CallContext, checkOptions, type OperationOptions, withMechanism } from './call-context.js'
 import { type Capture, toBytes, typeName } from './capture.js'
+import { runWithKey } from './private-use.js'
 
 /** AES-GCM's answer: what `open` needs to give the plaintext back. */
 export interface Sealed {
@@ -40,7 +41,8 @@ export function encrypt(
   mechanism: PackedMechanism,
   data: Uint8Array,
 ): Promise<Buffer> {
-  return transform(context, Operation.ENCRYPT, key, mechanism, data)
+  const call = withMechanism(context, mechanism)
+  return context.engine.run(Operation.ENCRYPT, context.session, call, mechanism, key, data) as Promise<Buffer>
 }
 
 /** C_DecryptInit and C_Decrypt in one hop (PKCS#11 2.40, "Decryption functions"). */
@@ -50,18 +52,7 @@ export function decrypt(
   mechanism: PackedMechanism,
   data: Uint8Array,
 ): Promise<Buffer> {
-  return transform(context, Operation.DECRYPT, key, mechanism, data)
-}
-
-function transform(
-  context: CallContext,
-  operation: Operation,
-  key: ObjectHandle,
-  mechanism: PackedMechanism,
-  data: Uint8Array,
-): Promise<Buffer> {
-  const call = withMechanism(context, mechanism)
-  return context.engine.run(operation, context.session, call, mechanism, key, data) as Promise<Buffer>
+  return runWithKey(context, Operation.DECRYPT, key, mechanism, data)
 }
 
 /** What `seal` sends: AES-GCM with a fresh random IV of 12 bytes and a tag of 16. */

@@ -14,7 +14,15 @@ import {
 } from './key-reference.js'
 import { find, readAttributes } from './objects.js'
 
-const READ = ['CKA_CLASS', 'CKA_KEY_TYPE', 'CKA_LABEL', 'CKA_ID', 'CKA_VALUE_LEN', 'CKA_MODULUS_BITS'] as const
+const READ = [
+  'CKA_CLASS',
+  'CKA_KEY_TYPE',
+  'CKA_LABEL',
+  'CKA_ID',
+  'CKA_VALUE_LEN',
+  'CKA_MODULUS_BITS',
+  'CKA_ALWAYS_AUTHENTICATE',
+] as const
 const READ_TYPES = READ.map(attributeType)
 
 /** How many keys one search answers. */
@@ -24,13 +32,13 @@ const MOST_NAMED = 16
 
 /** The key that a handle is of; undefined for an object that is no key. */
 export async function readKey(context: CallContext, handle: ObjectHandle): Promise<Key | undefined> {
-  return toKey(handle, await readAttributes(context, handle, READ_TYPES))
+  return noted(context, toKey(handle, await readAttributes(context, handle, READ_TYPES)))
 }
 
 /** All keys that match a template, with what tells them apart, in one hop. */
 export async function findKeys(context: CallContext, filter: Template): Promise<Key[]> {
   const found = await find(context, packTemplate(filter), MOST_KEYS, READ_TYPES)
-  return found.flatMap(([handle, values]) => toKey(handle, values) ?? [])
+  return found.flatMap(([handle, values]) => noted(context, toKey(handle, values)) ?? [])
 }
 
 /**
@@ -66,6 +74,12 @@ export async function findKey(
   return key
 }
 
+/** Whoever uses the key knows its handle only. */
+function noted(context: CallContext, key: Key | undefined): Key | undefined {
+  if (key !== undefined) context.login.noteKey(key.handle, key.alwaysAuthenticate)
+  return key
+}
+
 function describeKey(key: Key): string {
   return `${key.class} label ${JSON.stringify(key.label)} id ${describeId(key.id)}`
 }
@@ -82,6 +96,7 @@ function toKey(handle: ObjectHandle, values: (Buffer | null)[]): Key | undefined
     label: at('CKA_LABEL') ?? '',
     id: at('CKA_ID') ?? Buffer.alloc(0),
     keyType: keyType === undefined ? undefined : String(keyType),
+    alwaysAuthenticate: at('CKA_ALWAYS_AUTHENTICATE') === true,
     sizeBits: bytes === undefined ? at('CKA_MODULUS_BITS') : bytes * 8,
   }
 }

@@ -26,6 +26,8 @@ export interface Key {
   readonly keyType: string | undefined
   /** CKA_VALUE_LEN in bits, or CKA_MODULUS_BITS; undefined for keys that have neither */
   readonly sizeBits: number | undefined
+  /** CKA_ALWAYS_AUTHENTICATE: the token wants the PIN for each use; it is sent by itself, one use after the other */
+  readonly alwaysAuthenticate: boolean
 }
 
 /** What a key is wanted for: of a pair, `private` takes the private half and `public` the public one; `any` does not choose. */

@@ -1,8 +1,12 @@
-import { Pkcs11PoolError } from '../errors.js'
+import { CryptokiError, Pkcs11PoolError } from '../errors.js'
 import type { Engine, EngineSession } from '../pkcs11/engine.js'
 import { hasFlag, TOKEN_FLAGS, USER_TYPES } from '../pkcs11/flags.js'
 import { type NativePin, type NativeTokenInfo, Operation } from '../pkcs11/protocol.js'
-import { describeRv, RETURN_VALUES } from '../pkcs11/return-values.js'
+import { RETURN_VALUES } from '../pkcs11/return-values.js'
+import type { ObjectHandle } from './arguments.js'
+import { type CallContext, nextCall } from './call-context.js'
+import { Credentials } from './credentials.js'
+import { bounded, nothingSent } from './deadline.js'
 
 /** What a login needs of its token. */
 export interface LoginTarget {
@@ -14,38 +18,36 @@ export interface LoginTarget {
 }
 
 /**
- * The login of this process at one token, with one PIN.
+ * The login of this process at one token.
  *
  * A login belongs to the token, not to a session: C_Login moves all sessions of the process at once, and it ends with the last of
  * them. So one session, the anchor, is opened for it, leased to nobody and left out of expiry.
  *
- * The PIN is guarded: logins run one after the other, and one that the token has rejected is never sent again. A call that was given
- * up counts as under way until it returns, because its answer may still be a rejection.
+ * The PIN is guarded: what sends it runs one after the other, and {@link Credentials} that the token has rejected are not sent again.
  *
  * Source: PKCS#11 2.40 sections 5.6 (C_Login) and 3.2 (CK_TOKEN_INFO flags).
  */
 export class Login {
   readonly #target: LoginTarget
-  readonly #pin: NativePin | undefined
+  #credentials: Credentials
   readonly #onLogin: (generation: number) => void
   #anchor: EngineSession | undefined
   #loggedIn = false
   #underWay: Promise<void> | undefined
-  #turn: Promise<unknown> = Promise.resolve()
-  #unanswered = 0
-  #accepted = false
-  #rejection: Pkcs11PoolError | undefined
+  #turn: Promise<void> = Promise.resolve()
   #generation = 0
+  /** keys with CKA_ALWAYS_AUTHENTICATE that were found */
+  readonly #alwaysAuthenticate = new Set<ObjectHandle>()
 
   constructor(target: LoginTarget, pin: NativePin | undefined, onLogin: (generation: number) => void) {
     this.#target = target
-    this.#pin = pin
+    this.#credentials = new Credentials(pin)
     this.#onLogin = onLogin
   }
 
   /** Why the PIN is not sent any more; undefined while it may be. */
   get rejection(): Pkcs11PoolError | undefined {
-    return this.#rejection
+    return this.#credentials.rejection
   }
 
   /** Counts the logins: handles of private objects found before the last one are dead. */
@@ -55,7 +57,8 @@ export class Login {
 
   /** Resolves once the anchor is open and logged in; callers at the same time share one attempt. @throws CREDENTIALS_REJECTED and others */
   ensure(): Promise<void> {
-    if (this.#rejection !== undefined) return Promise.reject(this.#rejection)
+    const { rejection } = this.#credentials
+    if (rejection !== undefined) return Promise.reject(rejection)
     if (this.#loggedIn && this.#anchor?.lost === false) return Promise.resolve()
     this.#underWay ??= this.#hold().finally(() => {
       this.#underWay = undefined
@@ -75,6 +78,70 @@ export class Login {
       // Where somebody was logged in already, nothing has changed.
       if (await this.#send(session)) this.#began()
     })
+  }
+
+  /**
+   * Takes another PIN in the place of the one there is, once nothing that sends it is under way. Who is logged in stays so.
+   *
+   * @returns the PIN that was replaced, for its owner to wipe
+   * @throws CREDENTIALS_REJECTED where it is the one that the token has rejected
+   */
+  replacePin(pin: NativePin): Promise<NativePin | undefined> {
+    return this.#inTurn(async () => {
+      const before = this.#credentials
+      if (before.rejectedAlready(pin)) {
+        throw new Pkcs11PoolError(
+          'CREDENTIALS_REJECTED',
+          'the new PIN is the one that the token has rejected, so it is not sent; give the right one, or make a new client if the ' +
+            "token's PIN was changed to it since",
+        )
+      }
+      this.#credentials = new Credentials(pin)
+      if (before.pin === undefined) this.#loggedIn = false
+      return before.pin
+    })
+  }
+
+  /** Remembers whether a key wants the PIN for each use. */
+  noteKey(handle: ObjectHandle, alwaysAuthenticate: boolean): void {
+    if (alwaysAuthenticate) this.#alwaysAuthenticate.add(handle)
+    // A handle may have been another key's before.
+    else if (this.#alwaysAuthenticate.size > 0) this.#alwaysAuthenticate.delete(handle)
+  }
+
+  wantsPin(handle: ObjectHandle): boolean {
+    return this.#alwaysAuthenticate.size > 0 && this.#alwaysAuthenticate.has(handle)
+  }
+
+  /**
+   * Runs a call that sends the PIN for this one use of a key (CKU_CONTEXT_SPECIFIC), after all others that send it: several at once with
+   * a PIN that was changed at the token would be as many failed logins.
+   *
+   * Source: PKCS#11 2.40 section 4.9 (CKA_ALWAYS_AUTHENTICATE) and 5.6 (C_Login).
+   */
+  async withPin<R>(
+    context: CallContext,
+    call: (context: CallContext, pin: NativePin | undefined) => Promise<R>,
+  ): Promise<R> {
+    const { session, signal, deadline } = context
+    const { turn, done } = this.#takeTurn()
+    try {
+      await bounded(turn, signal, deadline, nothingSent('waiting for other uses of the PIN'))
+      const credentials = this.#credentials
+      credentials.checkSendable()
+      const sending = { ...nextCall(context), onLate: (rv: number) => credentials.answeredLate(rv) }
+      try {
+        const result = await call(sending, credentials.pin)
+        credentials.succeeded()
+        return result
+      } catch (error) {
+        const isLogins = error instanceof CryptokiError && error.fn === 'C_Login'
+        if (session.lost || isLogins) credentials.failed(error, session.lost)
+        throw error
+      }
+    } finally {
+      done()
+    }
   }
 
   /** Closes the anchor. The session of a login that is under way is closed with the engine. */
@@ -105,93 +172,80 @@ export class Login {
   }
 
   /** One login after the other: two at once with a wrong PIN would be two failed tries. */
-  #inTurn(send: () => Promise<void>): Promise<void> {
-    const turn = this.#turn.then(send)
-    this.#turn = turn.catch(() => undefined)
-    return turn
+  async #inTurn<R>(send: () => Promise<R>): Promise<R> {
+    const { turn, done } = this.#takeTurn()
+    await turn
+    try {
+      return await send()
+    } finally {
+      done()
+    }
+  }
+
+  /** `turn` resolves when all who came before are done. Whoever takes a turn says `done`, also where it has waited no longer. */
+  #takeTurn(): { turn: Promise<void>; done: () => void } {
+    const turn = this.#turn
+    let done = (): void => undefined
+    const mine = new Promise<void>((resolve) => {
+      done = resolve
+    })
+    this.#turn = turn.then(() => mine)
+    return { turn, done }
   }
 
   /** C_Login, where it may be sent. @returns whether it was this call that logged in */
   async #send(session: EngineSession): Promise<boolean> {
-    if (this.#pin === undefined) return false
-    if (this.#rejection !== undefined) throw this.#rejection
-    if (this.#unanswered > 0) throw unanswered()
+    const credentials = this.#credentials
+    if (credentials.pin === undefined) return false
+    credentials.checkSendable()
     const { engine, slot, timeoutMs } = this.#target
     const token = (await engine.run(Operation.TOKEN_INFO, undefined, { timeoutMs }, slot)) as NativeTokenInfo
-    this.#check(token)
+    check(token, credentials)
     // A token with a PIN pad of its own asks there; it takes no PIN from here.
-    const pin = hasFlag(token.flags, TOKEN_FLAGS.CKF_PROTECTED_AUTHENTICATION_PATH) ? null : this.#pin
+    const pin = hasFlag(token.flags, TOKEN_FLAGS.CKF_PROTECTED_AUTHENTICATION_PATH) ? null : credentials.pin
     try {
       await engine.run(
         Operation.LOGIN,
         session,
-        { timeoutMs, onLate: (rv) => this.#answeredLate(rv) },
+        { timeoutMs, onLate: (rv) => credentials.answeredLate(rv) },
         USER_TYPES.CKU_USER,
         pin,
       )
-      this.#accepted = true
+      credentials.succeeded()
       return true
     } catch (error) {
-      this.#judge(error, session)
-      return false
+      if (error instanceof CryptokiError && error.rv === RETURN_VALUES.CKR_USER_ALREADY_LOGGED_IN.rv) return false
+      // One that hangs may still be answered with a rejection, and a second try beside it would be a second failed login.
+      credentials.failed(error, session.lost)
+      throw error
     }
-  }
-
-  /** Latches where the token says that a wrong PIN would be one too many. These flags may always read as unset. */
-  #check(token: NativeTokenInfo): void {
-    if (!hasFlag(token.flags, TOKEN_FLAGS.CKF_USER_PIN_INITIALIZED)) {
-      throw new Pkcs11PoolError(
-        'TOKEN_NOT_INITIALIZED',
-        `the user PIN of token "${token.label}" is not set; initialise it before using the token`,
-      )
-    }
-    if (hasFlag(token.flags, TOKEN_FLAGS.CKF_USER_PIN_LOCKED)) {
-      throw this.#latch(
-        `the user PIN of token "${token.label}" is locked; unlock it and make a new client. the PIN was not sent`,
-      )
-    }
-    if (hasFlag(token.flags, TOKEN_FLAGS.CKF_USER_PIN_FINAL_TRY) && !this.#accepted) {
-      throw this.#latch(
-        `token "${token.label}" has one try left before its PIN locks, and this PIN has not been accepted yet; log in once by ` +
-          'hand with the right PIN, and make a new client. the PIN was not sent',
-      )
-    }
-  }
-
-  /** Throws unless the error says that somebody is logged in already. */
-  #judge(error: unknown, session: EngineSession): void {
-    if (!(error instanceof Pkcs11PoolError)) throw error
-    if ('rv' in error && error.rv === RETURN_VALUES.CKR_USER_ALREADY_LOGGED_IN.rv) return
-    if (error.category === 'credentials') this.#rejection = error
-    // The call hangs: it may still be answered with a rejection, and a second try beside it would be a second failed login.
-    if (session.lost) this.#unanswered += 1
-    throw error
   }
 
   /** A new generation: handles of private objects found before it are dead. */
   #began(): void {
-    if (this.#pin === undefined) return
+    if (this.#credentials.pin === undefined) return
     this.#generation += 1
     this.#onLogin(this.#generation)
   }
-
-  #answeredLate(rv: number): void {
-    this.#unanswered -= 1
-    const { name, category, meaning } = describeRv(rv)
-    if (category === 'credentials')
-      this.#latch(`C_Login returned late with ${name}: ${meaning}; the PIN is not sent again`)
-    if (rv === RETURN_VALUES.CKR_OK.rv || rv === RETURN_VALUES.CKR_USER_ALREADY_LOGGED_IN.rv) this.#accepted = true
-  }
-
-  #latch(message: string): Pkcs11PoolError {
-    this.#rejection = new Pkcs11PoolError('CREDENTIALS_REJECTED', message)
-    return this.#rejection
-  }
 }
 
-function unanswered(): Pkcs11PoolError {
-  return new Pkcs11PoolError(
-    'OPERATION_TIMEOUT',
-    'an earlier C_Login has not returned from the module; no second one is sent beside it, so that a wrong PIN fails once only',
-  )
+/** Latches where the token says that a wrong PIN would be one too many. These flags may always read as unset. */
+function check(token: NativeTokenInfo, credentials: Credentials): void {
+  if (!hasFlag(token.flags, TOKEN_FLAGS.CKF_USER_PIN_INITIALIZED)) {
+    throw new Pkcs11PoolError(
+      'TOKEN_NOT_INITIALIZED',
+      `the user PIN of token "${token.label}" is not set; initialise it before using the token`,
+    )
+  }
+  if (hasFlag(token.flags, TOKEN_FLAGS.CKF_USER_PIN_LOCKED)) {
+    throw credentials.reject(
+      `the user PIN of token "${token.label}" is locked; unlock it and give the PIN again with setCredentials. the PIN was not sent`,
+    )
+  }
+  if (hasFlag(token.flags, TOKEN_FLAGS.CKF_USER_PIN_FINAL_TRY) && !credentials.accepted) {
+    throw credentials.reject(
+      `token "${token.label}" has one try left before its PIN locks, and this PIN has not been accepted yet; log in once by ` +
+        'hand with the right PIN, and make a new client. the PIN was not sent',
+    )
+  }
 }

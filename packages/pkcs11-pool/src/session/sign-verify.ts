@@ -3,6 +3,7 @@ import { Operation, type PackedMechanism } from '../pkcs11/protocol.js'
 import { RETURN_VALUES } from '../pkcs11/return-values.js'
 import type { ObjectHandle } from './arguments.js'
 import { type CallContext, withMechanism } from './call-context.js'
+import { runWithKey } from './private-use.js'
 
 /** C_SignInit and C_Sign in one hop (PKCS#11 2.40, "Signing and MACing functions"). */
 export function sign(
@@ -11,8 +12,7 @@ export function sign(
   mechanism: PackedMechanism,
   data: Uint8Array,
 ): Promise<Buffer> {
-  const call = withMechanism(context, mechanism)
-  return context.engine.run(Operation.SIGN, context.session, call, mechanism, key, data) as Promise<Buffer>
+  return runWithKey(context, Operation.SIGN, key, mechanism, data)
 }
 
 /** C_VerifyInit and C_Verify in one hop ("Functions for verifying signatures and MACs"): false for a signature that is not the key's. */

@@ -34,7 +34,7 @@ export interface TokenOptions {
 export class Token implements LoginTarget {
   readonly login: Login
   readonly #flags: number
-  readonly #pin: NativePin | undefined
+  #pin: NativePin | undefined
 
   private constructor(
     readonly engine: Engine,
@@ -69,6 +69,25 @@ export class Token implements LoginTarget {
       await unload(engine, timeoutMs)
       throw error
     }
+  }
+
+  /**
+   * Another PIN from now on; logs in with it where nobody is.
+   *
+   * @throws PIN_UNAVAILABLE, CREDENTIALS_REJECTED, OPERATION_TIMEOUT, CRYPTOKI
+   */
+  async setPin(source: PinSource): Promise<void> {
+    const pin = createPin(source)
+    try {
+      await this.engine.run(Operation.LOAD_PIN, undefined, { timeoutMs: this.timeoutMs }, pin)
+      const before = await this.login.replacePin(pin)
+      this.#pin = pin
+      before?.wipe()
+    } catch (error) {
+      pin.wipe()
+      throw error
+    }
+    await this.login.ensure()
   }
 
   /** C_OpenSession. */

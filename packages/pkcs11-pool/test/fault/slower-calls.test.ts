@@ -17,16 +17,16 @@ test('a token whose calls become long while callers queue for it gets more threa
   })
   const iv = Buffer.alloc(16)
   let most = 0
-  let left = 0
+  const state = { left: 0 }
   const call = async () => {
-    while (left > 0) {
-      left -= 1
+    while (state.left > 0) {
+      state.left -= 1
       await client.encrypt({ label: 'k' }, { mechanism: 'CKM_AES_CBC_PAD', iv }, iv)
       most = Math.max(most, wrapped.running())
     }
   }
   const run = async (operations: number) => {
-    left = operations
+    state.left = operations
     await Promise.all(Array.from({ length: SESSIONS }, call))
   }
   try {
@@ -34,7 +34,7 @@ test('a token whose calls become long while callers queue for it gets more threa
     let slow = false
     const callers = run(4_000)
     const slowing = (async () => {
-      while (left > 3_000) await client.generateRandom(1)
+      while (state.left > 3_000) await client.generateRandom(1)
       wrapped.delay('C_Encrypt', 1_000)
       most = 0
       slow = true
