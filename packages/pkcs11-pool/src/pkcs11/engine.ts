@@ -1,4 +1,5 @@
 import { Pkcs11PoolError } from '../errors.js'
+import { addAbortListener, removeAbortListener } from '../internal/abort-listeners.js'
 import { binding } from './binding.js'
 import { cryptokiError } from './cryptoki-error.js'
 import { type NativeEngine, type NativeEngineStats, Operation, Outcome } from './protocol.js'
@@ -126,15 +127,16 @@ export class Engine {
 
   /** A job that has not started is taken back at no cost; one that has goes on without its caller, and keeps its session until then. */
   #listen(signal: AbortSignal, number: number, job: Job): void {
-    const onAbort = (): void => {
+    const handleEvent = (): void => {
       job.reject(signal.reason)
       job.stopListening?.()
       if (!this.#native.cancel(number)) return
       this.#jobs.delete(number)
       leave(job)
     }
-    signal.addEventListener('abort', onAbort, { once: true })
-    job.stopListening = () => signal.removeEventListener('abort', onAbort)
+    const listener = { handleEvent }
+    addAbortListener(signal, listener)
+    job.stopListening = () => removeAbortListener(signal, listener)
   }
 
   #complete(batch: unknown[]): void {

@@ -1,3 +1,4 @@
+import { addAbortListener, removeAbortListener } from '../internal/abort-listeners.js'
 import type { Clock, Timer } from '../internal/clock.js'
 import { LinkedList, ListNode } from '../internal/linked-list.js'
 import type { PoolEntry, Trace } from './entry.js'
@@ -90,7 +91,7 @@ export class WaitList<T> {
     if (waiter.impatient) this.#impatient += 1
     if (waiter.signal !== undefined) {
       waiter.onAbort = this.#hooks.aborted
-      waiter.signal.addEventListener('abort', waiter)
+      addAbortListener(waiter.signal, waiter)
     }
     if (waiter.deadline < this.#timerAt) this.#setTimer(waiter.deadline, waiter.since)
   }
@@ -105,7 +106,7 @@ export class WaitList<T> {
   remove(waiter: Waiter<T>): boolean {
     if (!this.#list.remove(waiter)) return false
     if (waiter.impatient) this.#impatient -= 1
-    waiter.signal?.removeEventListener('abort', waiter)
+    if (waiter.signal !== undefined) removeAbortListener(waiter.signal, waiter)
     return true
   }
 

@@ -1,4 +1,5 @@
 import { Pkcs11PoolError } from '../errors.js'
+import { addAbortListener, removeAbortListener } from '../internal/abort-listeners.js'
 import { systemClock } from '../internal/clock.js'
 import { checkTimeout } from './call-context.js'
 
@@ -39,7 +40,7 @@ export function bounded<R>(
 ): Promise<R> {
   if (signal === undefined && deadline === undefined) return promise
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => finish(() => reject(signal?.reason))
+    const listener = { handleEvent: () => finish(() => reject(signal?.reason)) }
     const timer =
       deadline === undefined || deadline.timeoutMs === Number.POSITIVE_INFINITY
         ? undefined
@@ -48,12 +49,12 @@ export function bounded<R>(
             deadline.withinMs(deadline.timeoutMs),
           )
     const finish = (settle: () => void): void => {
-      signal?.removeEventListener('abort', onAbort)
+      if (signal !== undefined) removeAbortListener(signal, listener)
       timer?.cancel()
       settle()
     }
-    if (signal?.aborted) onAbort()
-    else signal?.addEventListener('abort', onAbort, { once: true })
+    if (signal?.aborted) listener.handleEvent()
+    else if (signal !== undefined) addAbortListener(signal, listener)
     promise.then(
       (value) => finish(() => resolve(value)),
       (error: unknown) => finish(() => reject(error)),

@@ -194,10 +194,17 @@ describe('timeoutMs bounds a call', () => {
   })
 })
 
-test('a signal that many calls share keeps no listener of those that are over', async () => {
-  const client = await open({ pool: { maxSize: 2 } })
+test('a signal that many calls share has one listener, no warning is printed, and none is kept for calls that are over', async () => {
+  const client = await open({ pool: { maxSize: 32 } })
   const { signal } = new AbortController()
-  await Promise.all(Array.from({ length: 64 }, () => client.encrypt(key, cbc, iv, { signal })))
+  const warnings: Error[] = []
+  const warned = (warning: Error) => warnings.push(warning)
+  process.on('warning', warned)
+  const calls = Array.from({ length: 64 }, () => client.encrypt(key, cbc, iv, { signal }))
+  expect(getEventListeners(signal, 'abort')).toHaveLength(1)
+  await Promise.all(calls)
+  process.off('warning', warned)
+  expect(warnings).toEqual([])
   await client.withSession(async (session) => session.encrypt(await session.findKey(key), cbc, iv, { signal }), {
     signal,
   })
