@@ -1,4 +1,4 @@
-import { CryptokiError, type Pkcs11PoolError } from './errors.js'
+import { CryptokiError, Pkcs11PoolError } from './errors.js'
 import { cacheName, type HandleCache } from './keys/handle-cache.js'
 import { RETURN_VALUES } from './pkcs11/return-values.js'
 import type { ObjectHandle } from './session/arguments.js'
@@ -64,28 +64,44 @@ export class KeyOperations {
     )
   }
 
-  /** The handle of a reference, found on the token; one search serves all who look for the same. */
-  handleOf(reference: KeyReference, use: KeyUse, context: CallContext, pooled: PooledSession): Promise<ObjectHandle> {
+  /**
+   * The handle of a reference, found on the token. One search serves all who look for the same, but each is bound by a time of its
+   * own: who has some left when another's search hung searches again.
+   */
+  async handleOf(
+    reference: KeyReference,
+    use: KeyUse,
+    context: CallContext,
+    pooled: PooledSession,
+  ): Promise<ObjectHandle> {
+    const name = cacheName(reference, use)
+    const about = () => describeReference(reference)
     // The search is everybody's: one caller's signal or time limit must not end it for the others.
-    const shared: CallContext = {
-      engine: pooled.engine,
-      session: pooled.session,
-      login: this.#host.token.login,
-      timeoutMs: this.#host.operationTimeoutMs,
-      about: () => describeReference(reference),
+    const { engine, session } = pooled
+    const { login } = this.#host.token
+    const shared: CallContext = { engine, session, login, timeoutMs: this.#host.operationTimeoutMs, about }
+    let { deadline } = context
+    let inVain = false
+    for (;;) {
+      const { found, own } = this.#cache.lookUp(name, reference, async (stale) => {
+        // A look at one object costs little; a search costs as much as there are objects on the token.
+        if (stale !== undefined && (await isStillMeant(shared, stale, reference, use))) return stale
+        const key = await findKey(shared, reference, use, { CKA_TOKEN: true })
+        return key.handle
+      })
+      // Its own is bounded by the engine.
+      if (!own) deadline ??= new Deadline(this.#host.operationTimeoutMs)
+      const late = (timeoutMs: number): Pkcs11PoolError => {
+        inVain = true
+        this.#cache.giveUp(name, found)
+        return nothingSent(`the search for a ${about()}`)(timeoutMs)
+      }
+      try {
+        return await bounded(found, context.signal, deadline, late)
+      } catch (error) {
+        if (own || inVain || !ranOutOfTime(error)) throw error
+      }
     }
-    const found = this.#cache.lookUp(cacheName(reference, use), reference, async (stale) => {
-      // A look at one object costs little; a search costs as much as there are objects on the token.
-      if (stale !== undefined && (await isStillMeant(shared, stale, reference, use))) return stale
-      const key = await findKey(shared, reference, use, { CKA_TOKEN: true })
-      return key.handle
-    })
-    return bounded(
-      found,
-      context.signal,
-      context.deadline,
-      nothingSent(`the search for a ${describeReference(reference)}`),
-    )
   }
 
   /** Takes down what a failure says of the token. */
@@ -153,6 +169,10 @@ async function isStillMeant(
     if (refusedHandle(error)) return false
     throw error
   }
+}
+
+function ranOutOfTime(error: unknown): boolean {
+  return error instanceof Pkcs11PoolError && error.code === 'OPERATION_TIMEOUT'
 }
 
 /** The key's handle is not one, or not any more: nothing was done with any key. */

@@ -2,6 +2,7 @@ import { Pkcs11PoolError } from '../errors.js'
 import type { Clock } from '../internal/clock.js'
 import type { ObjectHandle } from '../session/arguments.js'
 import { idBytes, type KeyReference, type KeyUse } from '../session/key-reference.js'
+import { Searches } from './searches.js'
 
 /** How the cache of key handles behaves. */
 export interface HandleCacheOptions {
@@ -59,7 +60,7 @@ export class HandleCache {
   readonly #clock: Clock
   // In the order of use, the oldest first: a Map iterates in the order of insertion.
   readonly #entries = new Map<string, Found | Missing>()
-  readonly #lookups = new Map<string, Promise<ObjectHandle>>()
+  readonly #searches = new Searches()
   #epoch = 0
   hits = 0
   misses = 0
@@ -88,25 +89,25 @@ export class HandleCache {
     return entry.handle
   }
 
-  /** The handle from the token; one search for all who ask for the same name meanwhile. */
-  lookUp(name: string, reference: KeyReference, lookup: Lookup): Promise<ObjectHandle> {
+  /** The handle from the token, by a search that is under way already or by one of its `own`, which others may join. */
+  lookUp(name: string, reference: KeyReference, lookup: Lookup): { found: Promise<ObjectHandle>; own: boolean } {
     this.misses += 1
-    if (!this.#options.cache) return lookup(undefined)
-    const underWay = this.#lookups.get(name)
-    if (underWay !== undefined) return underWay
-    const found = this.#search(name, reference, lookup).finally(() => {
-      // After a clear, another search of the same name may stand here.
-      if (this.#lookups.get(name) === found) this.#lookups.delete(name)
-    })
-    this.#lookups.set(name, found)
-    return found
+    if (!this.#options.cache) return { found: lookup(undefined), own: true }
+    const underWay = this.#searches.underWay(name)
+    if (underWay !== undefined) return { found: underWay, own: false }
+    return { found: this.#searches.start(name, () => this.#search(name, reference, lookup)), own: true }
+  }
+
+  /** A caller's time ran out while it waited for this search: others need not wait for it too. */
+  giveUp(name: string, found: Promise<ObjectHandle>): void {
+    this.#searches.giveUp(name, found)
   }
 
   /** Forgets everything, what is being looked up included. */
   clear(): void {
     this.#epoch += 1
     this.#entries.clear()
-    this.#lookups.clear()
+    this.#searches.leave()
   }
 
   /** Forgets what any reference to these keys has answered: those that name more than this one, and those that name less. */
@@ -134,7 +135,7 @@ export class HandleCache {
 
   #forgetIf(condition: (entry: Found | Missing) => boolean): void {
     this.#epoch += 1
-    this.#lookups.clear()
+    this.#searches.leave()
     for (const [name, entry] of this.#entries) if (condition(entry)) this.#entries.delete(name)
   }
 

@@ -171,6 +171,18 @@ describe('timeoutMs bounds a call', () => {
     expect(await first).toHaveLength(32)
   })
 
+  test('that comes after somebody waited for a search in vain: it searches in a session of its own', async () => {
+    const client = await open({ pool: { ...LONG, minSize: 3, maxSize: 3 } })
+    module.hang('C_FindObjects', { times: 1 })
+    const first = client.encrypt(key, cbc, iv)
+    await hanging(1)
+    await rejection(client.encrypt(key, cbc, iv, { timeoutMs: 1 }))
+    expect(await client.encrypt(key, cbc, iv)).toHaveLength(32)
+    expect(module.hanging()).toBe(1)
+    module.release()
+    expect(await first).toHaveLength(32)
+  })
+
   test('that searches for its key itself', async () => {
     const client = await open({ pool: { ...LONG, maxSize: 2 } })
     module.hang('C_FindObjects', { times: 1 })

@@ -14,7 +14,7 @@ function create(options: Partial<typeof DEFAULT_HANDLE_CACHE_OPTIONS> = {}) {
 }
 
 const find = (cache: HandleCache, label: string, handle: number) =>
-  cache.lookUp(label, { label }, () => Promise.resolve(handle))
+  cache.lookUp(label, { label }, () => Promise.resolve(handle)).found
 
 test('a handle is fresh for ttlMs, and is offered to the next search after that', async () => {
   const { clock, cache } = create({ ttlMs: 100 })
@@ -24,17 +24,17 @@ test('a handle is fresh for ttlMs, and is offered to the next search after that'
   await clock.advance(1)
   expect(cache.peek('k')).toBeUndefined()
   let offered: unknown
-  await cache.lookUp('k', key, (stale) => Promise.resolve((offered = stale) as number))
+  await cache.lookUp('k', key, (stale) => Promise.resolve((offered = stale) as number)).found
   expect(offered).toBe(7)
 })
 
 test('a key that is missing is missing for negativeTtlMs, and other failures are not kept', async () => {
   const { clock, cache } = create({ negativeTtlMs: 10 })
-  await expect(cache.lookUp('k', key, () => Promise.reject(missing))).rejects.toBe(missing)
+  await expect(cache.lookUp('k', key, () => Promise.reject(missing)).found).rejects.toBe(missing)
   expect(() => cache.peek('k')).toThrow(missing)
   await clock.advance(10)
   expect(cache.peek('k')).toBeUndefined()
-  await expect(cache.lookUp('other', key, () => Promise.reject(new Error('away')))).rejects.toThrow('away')
+  await expect(cache.lookUp('other', key, () => Promise.reject(new Error('away'))).found).rejects.toThrow('away')
   expect(cache.peek('other')).toBeUndefined()
 })
 
@@ -55,13 +55,36 @@ test('a search that anything was forgotten during is not kept, and not shared wi
   ]) {
     const { cache } = create()
     let answer = (_handle: number): void => undefined
-    const first = cache.lookUp('k', key, () => new Promise((resolve) => (answer = resolve)))
+    const first = cache.lookUp('k', key, () => new Promise((resolve) => (answer = resolve))).found
     forget(cache)
     const second = find(cache, 'k', 2)
     answer(1)
     expect(await Promise.all([first, second])).toEqual([1, 2])
     expect(cache.peek('k')).toBe(2)
   }
+})
+
+test('who looks for the same meanwhile joins, until somebody has waited in vain; then a second search begins, and no third', async () => {
+  const { cache } = create()
+  const answers: ((handle: number) => void)[] = []
+  const lookUp = () => cache.lookUp('k', key, () => new Promise((resolve) => answers.push(resolve)))
+  const first = lookUp()
+  const joined = lookUp()
+  expect([first.own, joined.own]).toEqual([true, false])
+  expect(joined.found).toBe(first.found)
+  cache.giveUp('k', first.found)
+  const second = lookUp()
+  expect(second.own).toBe(true)
+  cache.giveUp('k', first.found)
+  cache.giveUp('k', second.found)
+  expect(lookUp().found).toBe(second.found)
+  answers[0]?.(1)
+  expect(await first.found).toBe(1)
+  // The first has ended: the second may be given up now.
+  cache.giveUp('k', second.found)
+  expect(lookUp().own).toBe(true)
+  for (const answer of answers.slice(1)) answer(1)
+  expect(await second.found).toBe(1)
 })
 
 test('two references have one name only when they mean the same keys', () => {
