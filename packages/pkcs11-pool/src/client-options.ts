@@ -1,4 +1,5 @@
 import { Pkcs11PoolError } from './errors.js'
+import { MAX_DELAY_MS } from './internal/clock.js'
 import {
   DEFAULT_HANDLE_CACHE_OPTIONS,
   type HandleCacheOptions,
@@ -70,15 +71,16 @@ export function resolveClientOptions(options: ClientOptions): ResolvedClientOpti
   if (readOnly !== undefined && typeof readOnly !== 'boolean') throw invalid('readOnly', readOnly, 'true or false')
   if (connect !== undefined && connect !== 'eager' && connect !== 'lazy')
     throw invalid('connect', connect, "'eager' or 'lazy'")
-  checkNames('pool', options.pool ?? {}, POOL_NAMES)
-  const { operationTimeoutMs, ...pool } = options.pool ?? {}
+  const { pool: poolOptions = {}, keys = {} } = options
+  checkNames('pool', poolOptions, POOL_NAMES)
+  const { operationTimeoutMs, ...pool } = poolOptions
   return {
     module,
     token: resolveToken(token),
     pin: pin === undefined ? undefined : resolvePin(pin),
     pool: resolveOptions(lazyPool(pool, connect)),
-    operationTimeoutMs: resolveDuration('operationTimeoutMs', operationTimeoutMs, DEFAULT_OPERATION_TIMEOUT_MS),
-    keys: resolveKeys(options.keys ?? {}),
+    operationTimeoutMs: resolveTimeout('pool.operationTimeoutMs', operationTimeoutMs, DEFAULT_OPERATION_TIMEOUT_MS),
+    keys: resolveKeys(keys),
     readOnly: readOnly ?? false,
     connect: connect ?? 'eager',
   }
@@ -148,6 +150,13 @@ function resolveKeys(keys: HandleCacheOptions): ResolvedHandleCacheOptions {
     negativeTtlMs: resolveDuration('keys.negativeTtlMs', keys.negativeTtlMs, defaults.negativeTtlMs),
     maxEntries: maxEntries ?? defaults.maxEntries,
   })
+}
+
+/** A duration that a timer has to count. */
+function resolveTimeout(name: string, value: number | undefined, otherwise: number): number {
+  const timeoutMs = resolveDuration(name, value, otherwise)
+  if (timeoutMs <= MAX_DELAY_MS || timeoutMs === Number.POSITIVE_INFINITY) return timeoutMs
+  throw invalid(name, value, `milliseconds from 0 to ${MAX_DELAY_MS}, or Infinity`)
 }
 
 function resolveDuration(name: string, value: number | undefined, otherwise: number): number {

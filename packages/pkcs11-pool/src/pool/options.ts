@@ -79,9 +79,12 @@ const RANGES: Record<OptionName, Range> = {
 export function resolveOptions(options: PoolOptions = {}): ResolvedPoolOptions {
   checkNames('INVALID_OPTION', options, NAMES)
   const resolved = { ...DEFAULT_POOL_OPTIONS } as Record<OptionName, number>
-  for (const name of NAMES) resolved[name] = options[name] ?? DEFAULT_POOL_OPTIONS[name]
+  for (const name of NAMES) {
+    const { [name]: value = DEFAULT_POOL_OPTIONS[name] } = options
+    resolved[name] = value
+  }
   for (const name of NAMES) checkRange('INVALID_OPTION', name, resolved[name], RANGES[name])
-  resolved.minSize = resolveMinSize(options.minSize ?? undefined, DEFAULT_POOL_OPTIONS.minSize, resolved.maxSize)
+  resolved.minSize = resolveMinSize(options.minSize, DEFAULT_POOL_OPTIONS.minSize, resolved.maxSize)
   return Object.freeze(resolved)
 }
 
@@ -91,9 +94,9 @@ export type PoolSizes = Pick<PoolOptions, 'minSize' | 'maxSize'>
 /** New sizes from those asked for and those that hold: a `minSize` that was not asked for gives way to a smaller `maxSize`. */
 export function resolveSizes(asked: PoolSizes, minSize: number, maxSize: number): { minSize: number; maxSize: number } {
   checkNames('INVALID_OPTION', asked, ['minSize', 'maxSize'])
-  const newMaxSize = asked.maxSize ?? maxSize
+  const { maxSize: newMaxSize = maxSize, minSize: newMinSize = minSize } = asked
   checkRange('INVALID_OPTION', 'maxSize', newMaxSize, RANGES.maxSize)
-  checkRange('INVALID_OPTION', 'minSize', asked.minSize ?? minSize, RANGES.minSize)
+  checkRange('INVALID_OPTION', 'minSize', newMinSize, RANGES.minSize)
   return { maxSize: newMaxSize, minSize: resolveMinSize(asked.minSize, minSize, newMaxSize) }
 }
 
@@ -134,6 +137,8 @@ export function checkAcquireOptions(options: AcquireOptions): void {
   }
 }
 
+const DEFAULT_CLOSE_TIMEOUT_MS = 5_000
+
 /** What `close` may be told. */
 export interface CloseOptions {
   /** How long to wait for leases to come back and resources to end, before giving them up. 0: not at all. @defaultValue 5_000 */
@@ -143,7 +148,7 @@ export interface CloseOptions {
 /** @throws INVALID_ARGUMENT */
 export function resolveCloseTimeout(options: CloseOptions = {}): number {
   checkNames('INVALID_ARGUMENT', options, ['timeoutMs'])
-  const timeoutMs = options.timeoutMs ?? 5_000
+  const { timeoutMs = DEFAULT_CLOSE_TIMEOUT_MS } = options
   checkRange('INVALID_ARGUMENT', 'timeoutMs', timeoutMs, [0, MAX_DELAY_MS])
   return timeoutMs
 }

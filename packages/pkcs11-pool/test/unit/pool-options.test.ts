@@ -62,6 +62,8 @@ test('what is no whole number in range is refused, saying what was got and what 
   expect(refusal({ createTimeoutMs: 0 }).message).toContain('from 1')
   expect(refusal({ idleTimeoutMs: 2_147_483_648 }).message).toContain('to 2147483647')
   expect(refusal(null).message).toContain('options are null')
+  expect(refusal({ maxSize: null }).message).toContain('maxSize is null')
+  expect(refusal({ minSize: null }).message).toContain('minSize is null')
 })
 
 test.each(['idleTimeoutMs', 'maxLifetimeMs', 'acquireTimeoutMs', 'validateIfIdleMs', 'maxWaiters', 'leakThresholdMs'])(
