@@ -19,6 +19,7 @@ export function close<T>(core: PoolCore<T>, timeoutMs: number): Promise<{ abando
   core.closing = closed
   core.housekeeper.stop()
   core.backoff.clear()
+  core.growth.stop()
   core.waiters.stopTimer()
   for (const waiter of core.waiters.takeAll()) waiter.reject(poolClosed('while this waited'))
   core.creations.abortAll(poolClosed('while a connection was being made'))

@@ -7,6 +7,7 @@ import { acquireTimeout, createFailure, poolClosed, queueFull } from './errors.j
 import { PoolEmitter } from './events.js'
 import type { DestroyReason, PoolFactory } from './factory.js'
 import { FillBackoff } from './fill-backoff.js'
+import { Growth } from './growth.js'
 import { Housekeeper, housekeepingInterval } from './housekeeper.js'
 import { released } from './lease.js'
 import type { AcquireOptions, ResolvedPoolOptions } from './options.js'
@@ -40,6 +41,7 @@ export class PoolCore<T> {
   readonly validations: Validations<T>
   readonly destructions: Destructions<T>
   readonly backoff: FillBackoff
+  readonly growth: Growth
   readonly housekeeper: Housekeeper
   /** whether to record where a lease was acquired */
   readonly tracing: boolean
@@ -86,6 +88,7 @@ export class PoolCore<T> {
       freed: () => this.schedule(),
     })
     this.backoff = new FillBackoff(clock, random, () => this.schedule())
+    this.growth = new Growth(clock, options.growAfterMs, () => this.schedule())
     this.housekeeper = new Housekeeper(clock, housekeepingInterval(options), (now, awakeSince) =>
       keepHouse(this, now, awakeSince),
     )
@@ -161,6 +164,7 @@ export class PoolCore<T> {
       this.emitter.emit('released', { resource: mine.resource, heldMs: now - mine.acquiredAt })
     }
     this.counters.released += 1
+    this.growth.leaseEnded(now - mine.acquiredAt)
     mine.goodAt = now
     const unfit = reason ?? this.unfit(mine, now)
     if (unfit !== undefined) this.retire(mine, unfit)
@@ -286,18 +290,25 @@ export class PoolCore<T> {
     }
   }
 
-  /** One creation for each waiter that nothing under way will serve, then what is missing to `minSize`. */
+  /** A creation for each waiter that nothing under way will serve, as far as that pays; then what is missing to `minSize`. */
   create(): void {
-    while (this.unserved > 0 && this.hasRoom) this.creations.start()
+    while (this.unserved > 0 && this.hasRoom && this.growthPays()) this.creations.start()
     while (this.size + this.creations.running < this.minSize && !this.backoff.held && this.hasRoom) {
       this.creations.start()
     }
+  }
+
+  growthPays(): boolean {
+    if (this.growth.expected(this.unserved, this.inUse.length)) return true
+    const next = this.waiters.at(this.validations.pending + this.creations.running)
+    return next !== undefined && this.growth.cameToPass(next.since, this.now())
   }
 
   delivered(resource: T, tookMs: number, unwanted: DestroyReason | undefined): void {
     const reason = unwanted ?? (this.size < this.effectiveMaxSize ? undefined : 'resize')
     if (reason === undefined) {
       this.backoff.clear()
+      this.growth.created(tookMs)
       this.settle(resource, tookMs)
     } else {
       this.announce(resource, tookMs)
@@ -367,8 +378,15 @@ export class PoolCore<T> {
     this.schedule()
   }
 
+  /** Takes a waiter out that was not served. One more would have been of use, if only to whoever comes next. */
+  leave(waiter: Waiter<T>): boolean {
+    if (waiter.list === undefined) return false
+    if (this.unserved > 0 && this.hasRoom) this.creations.start()
+    return this.waiters.remove(waiter)
+  }
+
   aborted(waiter: Waiter<T>): void {
-    if (!this.waiters.remove(waiter)) return
+    if (!this.leave(waiter)) return
     waiter.reject(waiter.signal?.reason)
     this.schedule()
   }
@@ -376,7 +394,7 @@ export class PoolCore<T> {
   expired(waiter: Waiter<T>): void {
     // Made first: among those who wait the message counts the one it is for.
     const error = acquireTimeout(waiter.timeoutMs, this.stats())
-    if (!this.waiters.remove(waiter)) return
+    if (!this.leave(waiter)) return
     waiter.reject(error)
     this.counters.acquireTimeouts += 1
     if (this.emitter.listeners.timeout !== undefined) {

@@ -8,6 +8,12 @@ export interface PoolOptions {
   maxSize?: number | undefined
   /** Resources kept open though nobody uses them, up to `maxSize`. @defaultValue 2, or `maxSize` where that is less */
   minSize?: number | undefined
+  /**
+   * The longest that a caller is to wait for a resource in use before another is opened for it, beyond `minSize` and up to `maxSize`.
+   * The pool waits no longer than opening one took lately, and not at all where the wait is to be expected anyway, as in a cold pool.
+   * 0: one is opened at once for each caller that waits. Infinity: as long as opening takes. @defaultValue 20
+   */
+  growAfterMs?: number | undefined
   /** How long a resource may lie unused before it is destroyed, down to `minSize`. Infinity: for ever. @defaultValue 300_000 */
   idleTimeoutMs?: number | undefined
   /**
@@ -44,6 +50,7 @@ export type ResolvedPoolOptions = Readonly<{ [K in keyof PoolOptions]-?: number 
 export const DEFAULT_POOL_OPTIONS: ResolvedPoolOptions = Object.freeze({
   maxSize: 10,
   minSize: 2,
+  growAfterMs: 20,
   idleTimeoutMs: 300_000,
   maxLifetimeMs: 1_800_000,
   acquireTimeoutMs: 10_000,
@@ -61,6 +68,7 @@ const NAMES = Object.keys(DEFAULT_POOL_OPTIONS) as OptionName[]
 const RANGES: Record<OptionName, Range> = {
   maxSize: [1, 1_000_000],
   minSize: [0, 1_000_000],
+  growAfterMs: [0, MAX_DELAY_MS, 'or Infinity'],
   idleTimeoutMs: [0, MAX_DELAY_MS, 'or Infinity'],
   maxLifetimeMs: [0, MAX_DELAY_MS, 'or Infinity'],
   acquireTimeoutMs: [0, MAX_DELAY_MS, 'or Infinity'],

@@ -102,6 +102,13 @@ export class WaitList<T> {
     return waiter
   }
 
+  /** The waiter at a place, 0 being that of the oldest. */
+  at(place: number): Waiter<T> | undefined {
+    let waiter = this.#list.first
+    for (let left = place; left > 0 && waiter !== undefined; left -= 1) waiter = waiter.next
+    return waiter
+  }
+
   /** Takes a waiter out; false when it was out already. */
   remove(waiter: Waiter<T>): boolean {
     if (!this.#list.remove(waiter)) return false

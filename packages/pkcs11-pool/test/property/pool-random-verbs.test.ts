@@ -10,6 +10,7 @@ const options: fc.Arbitrary<PoolOptions> = fc
   .record({
     maxSize: fc.integer({ min: 1, max: 5 }),
     minSize: fc.integer({ min: 0, max: 3 }),
+    growAfterMs: fc.constantFrom(0, 20, 200, Number.POSITIVE_INFINITY),
     idleTimeoutMs: fc.constantFrom(0, 400, 2_000, Number.POSITIVE_INFINITY),
     maxLifetimeMs: fc.constantFrom(0, 1_000, 10_000, Number.POSITIVE_INFINITY),
     acquireTimeoutMs: fc.constantFrom(0, 200, 5_000, Number.POSITIVE_INFINITY),

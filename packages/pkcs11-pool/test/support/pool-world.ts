@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { Pkcs11PoolError } from '../../src/errors.js'
-import { createPool, type Entry, type Pool, type PoolOptions } from '../../src/pool/index.js'
+import { createPool, DEFAULT_POOL_OPTIONS, type Entry, type Pool, type PoolOptions } from '../../src/pool/index.js'
 import { FakeClock, settled } from './fake-clock.js'
 import { type Ending, FakeFactory, type FakeResource } from './fake-factory.js'
 
@@ -40,6 +40,7 @@ export class World {
   readonly leases: Entry<FakeResource>[] = []
   readonly returned: Entry<FakeResource>[] = []
   readonly #noted: unknown[] = []
+  #longestCreationMs = 0
   #acquires = 0
   readonly #options: PoolOptions
 
@@ -53,6 +54,9 @@ export class World {
         if (reason === 'idle') atMost(minSize, currentSize, 'resources after idle trimming')
       }),
     )
+    this.pool.on('created', ({ tookMs }) => {
+      this.#longestCreationMs = Math.max(this.#longestCreationMs, tookMs)
+    })
     for (const event of ['created', 'destroyed', 'acquired', 'released', 'createFailed', 'timeout'] as const) {
       this.pool.on(event, () => this.#noting(() => this.#checkSums()))
     }
@@ -207,8 +211,8 @@ export class World {
     const stats = this.pool.stats()
     const used = stats.currentSize + stats.creating + stats.orphaned + stats.destroying
     if (stats.available > 0) atMost(stats.waiting, stats.validating, 'waiters beside idle resources')
-    if (stats.waiting > stats.validating + stats.creating)
-      atMost(stats.effectiveMaxSize, used, 'places, somebody waiting,')
+    const unserved = [...this.pending.values()][stats.validating + stats.creating]
+    if (unserved !== undefined && used < stats.effectiveMaxSize) this.#checkPatience(unserved)
     if (stats.available > 0) atMost(stats.currentSize, stats.effectiveMaxSize, 'resources, some idle,')
     if (stats.createFailures === 0 && used < stats.effectiveMaxSize) {
       atMost(stats.minSize, stats.currentSize + stats.creating, 'minSize')
@@ -219,6 +223,17 @@ export class World {
       assert.ok(timeoutMs === 0 || now < since + timeoutMs, 'somebody waits beyond the timeout')
     }
     atMost(waiters.filter(({ timeoutMs }) => timeoutMs === 0).length, stats.validating, 'impatient waiters')
+  }
+
+  /** Somebody waits for a release though one more could be opened: as long as that would take, at most. */
+  #checkPatience({ since }: Pending): void {
+    assert.ok(
+      this.leases.length + this.pool.stats().validating > 0,
+      'somebody waits for a release, and nothing is in use',
+    )
+    const bound = Math.min(this.#options.growAfterMs ?? DEFAULT_POOL_OPTIONS.growAfterMs, this.#longestCreationMs)
+    const waited = this.clock.now() - since
+    assert.ok(waited < bound, `somebody has waited ${waited} ms, and opening one takes ${bound}`)
   }
 
   /** Closes the pool with what is out still out, then gives everything back: nothing may be left of it. */

@@ -17,6 +17,7 @@ test('without options the documented defaults hold, and cannot be changed', () =
   expect(options).toEqual({
     maxSize: 10,
     minSize: 2,
+    growAfterMs: 20,
     idleTimeoutMs: 300_000,
     maxLifetimeMs: 1_800_000,
     acquireTimeoutMs: 10_000,
@@ -66,12 +67,17 @@ test('what is no whole number in range is refused, saying what was got and what 
   expect(refusal({ minSize: null }).message).toContain('minSize is null')
 })
 
-test.each(['idleTimeoutMs', 'maxLifetimeMs', 'acquireTimeoutMs', 'validateIfIdleMs', 'maxWaiters', 'leakThresholdMs'])(
-  'Infinity is allowed for %s',
-  (name) => {
-    expect(resolveOptions({ [name]: Number.POSITIVE_INFINITY })).toMatchObject({ [name]: Number.POSITIVE_INFINITY })
-  },
-)
+test.each([
+  'growAfterMs',
+  'idleTimeoutMs',
+  'maxLifetimeMs',
+  'acquireTimeoutMs',
+  'validateIfIdleMs',
+  'maxWaiters',
+  'leakThresholdMs',
+])('Infinity is allowed for %s', (name) => {
+  expect(resolveOptions({ [name]: Number.POSITIVE_INFINITY })).toMatchObject({ [name]: Number.POSITIVE_INFINITY })
+})
 
 test.each(['maxSize', 'minSize', 'createTimeoutMs', 'validateTimeoutMs'])('Infinity is refused for %s', (name) => {
   expect(refusal({ [name]: Number.POSITIVE_INFINITY }).message).toContain(`${name} is Infinity`)
