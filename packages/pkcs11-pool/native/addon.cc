@@ -99,6 +99,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
       case Operation::inspect:
       case Operation::tokenInfo:
       case Operation::openSession:
+      case Operation::dropSessions:
         return false;
       default:
         return true;

@@ -145,6 +145,26 @@ void Executor::loseSession(uint32_t id) {
   for (auto& job : std::exchange(found->second.backlog, {})) refuse(std::move(job));
 }
 
+// No session is known any more, and what waits in one is refused. Answers the handles of those in which nothing runs; the others end
+// with their call.
+std::vector<CK_SESSION_HANDLE> Executor::forgetSessions() {
+  for (auto& job : std::exchange(queue_, {})) {
+    if (job->session == 0) {
+      queue_.push_back(std::move(job));
+      continue;
+    }
+    sessions_[job->session].busy = false;
+    refuse(std::move(job));
+  }
+  std::vector<CK_SESSION_HANDLE> idle;
+  for (auto& [number, session] : sessions_) {
+    for (auto& job : std::exchange(session.backlog, {})) refuse(std::move(job));
+    if (!session.busy && !session.lost) idle.push_back(session.handle);
+  }
+  sessions_.clear();
+  return idle;
+}
+
 void Executor::complete(JobPointer job, Outcome outcome) {
   if (completions_.empty()) firstCompletionAt_ = Clock::now();
   completed_++;

@@ -77,6 +77,7 @@ class Executor : public std::enable_shared_from_this<Executor> {
   bool stalled() const;
   void releaseSession(uint32_t id);
   void loseSession(uint32_t id);
+  std::vector<CK_SESSION_HANDLE> forgetSessions();
   void complete(JobPointer job, Outcome outcome);
   void refuse(JobPointer job);
   void completeQueued(Outcome outcome);

@@ -22,7 +22,7 @@ using Clock = std::chrono::steady_clock;
 enum class Operation : uint32_t {
   load, inspect, openSession, closeSession, login, logout, sessionInfo, find, getAttributes, setAttributes, createObject,
   copyObject, destroyObject, generateKey, generateKeyPair, wrapKey, unwrapKey, deriveKey, encrypt, decrypt, sign, verify, digest,
-  seal, generateRandom, seedRandom, batch, loadPin, unload, tokenInfo, count
+  seal, generateRandom, seedRandom, batch, loadPin, unload, tokenInfo, dropSessions, count
 };
 
 // Stands in the place of a CK_RV where there is none; the numbers are those of Outcome in src/pkcs11/protocol.ts.

@@ -276,6 +276,7 @@ void runOperation(const Module& module, Job& job) {
     case Operation::load:
     case Operation::unload:
     case Operation::loadPin:
+    case Operation::dropSessions:
     case Operation::count:
       job.rv = CKR_GENERAL_ERROR;
       break;

@@ -53,11 +53,26 @@ bool tellsLength(Operation operation) {
     case Operation::inspect:
     case Operation::openSession:
     case Operation::closeSession:
+    case Operation::dropSessions:
     case Operation::login:
     case Operation::logout:
       return false;
     default:
       return true;
+  }
+}
+
+// Does it say that the session it was made in is not there any more? Its handle may be another's by now.
+bool saysSessionEnded(CK_RV rv) {
+  switch (rv) {
+    case CKR_SESSION_HANDLE_INVALID:
+    case CKR_SESSION_CLOSED:
+    case CKR_DEVICE_REMOVED:
+    case CKR_TOKEN_NOT_PRESENT:
+    case CKR_CRYPTOKI_NOT_INITIALIZED:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -151,6 +166,7 @@ void Executor::prepare(Worker& worker, JobPointer job) {
       at = sessions_.erase(at);
     }
   }
+  if (job->operation == Operation::dropSessions) job->more().handles = forgetSessions();
   worker.module = module_;
   if (worker.module) worker.module->enter();
   worker.job = std::move(job);
@@ -189,6 +205,10 @@ void Executor::run(Job& job, const Module* module) {
         details.module = nullptr;
         return;
       }
+      case Operation::dropSessions:
+        if (module == nullptr) return;
+        for (CK_SESSION_HANDLE handle : job.more().handles) closeSession(*module, handle);
+        return;
       default:
         if (module != nullptr) runOperation(*module, job);
         else job.rv = CKR_CRYPTOKI_NOT_INITIALIZED;
@@ -206,6 +226,8 @@ void Executor::finish(Lock& lock, Worker& worker, JobPointer job) {
     return complete(std::move(job), Outcome::late);
   }
   if (worker.module && worker.module != module_ && outlivesUnload(*job)) return endOrphan(lock, worker, std::move(job));
+  const bool dropped = job->session != 0 && job->operation != Operation::closeSession && sessions_.count(job->session) == 0;
+  if (worker.module && dropped) return endOrphan(lock, worker, std::move(job));
   // Before the completion: whoever hears of the last call's end may finalise at once.
   if (auto module = std::exchange(worker.module, nullptr)) module->leave();
   const bool succeeded = job->outcome == Outcome::returned && job->rv == CKR_OK;
@@ -236,7 +258,8 @@ void Executor::finish(Lock& lock, Worker& worker, JobPointer job) {
   else needTicks();  // should the next call hang, the watcher announces these
 }
 
-// The module was given back while this call was in it: nobody else knows the session any more, so it ends with the call.
+// The module was given back, or all sessions were dropped, while this call was in it: nobody else knows the session any more, so it
+// ends with the call.
 void Executor::endOrphan(Lock& lock, Worker& worker, JobPointer job) {
   loseSession(job->session);
   const bool opened = job->operation == Operation::openSession && job->rv == CKR_OK;
@@ -261,11 +284,12 @@ void Executor::reap(Lock& lock, Worker& worker, Job& job) {
   std::shared_ptr<Module> surplus = job.details ? std::exchange(job.details->module, nullptr) : nullptr;
   const bool closed = job.operation == Operation::closeSession;
   const bool opened = job.operation == Operation::openSession && job.rv == CKR_OK;
+  const bool open = job.session != 0 && !closed && !saysSessionEnded(job.rv);
   lock.unlock();
   {
     CallIntoModule counted;
     Fn ignored = Fn::none;
-    if (module && ((job.session != 0 && !closed) || opened)) closeSession(*module, job.handle);
+    if (module && (open || opened)) closeSession(*module, job.handle);
     if (module) module->leave();
     if (surplus) surplus->release(ignored);
   }

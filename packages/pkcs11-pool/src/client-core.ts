@@ -1,7 +1,6 @@
 import { ClientEmitter } from './client-events.js'
 import type { ResolvedClientOptions } from './client-options.js'
 import { CryptokiError, Pkcs11PoolError } from './errors.js'
-import { HealthRecord } from './health.js'
 import { systemClock } from './internal/clock.js'
 import { KeyOperations } from './key-operations.js'
 import type { HandleCache } from './keys/handle-cache.js'
@@ -15,6 +14,8 @@ import {
   type PoolSizes,
   resolveCloseTimeout,
 } from './pool/index.js'
+import { Recovery } from './recovery.js'
+import { HealthRecord } from './resilience/health-record.js'
 import type { OperationOptions } from './session/call-context.js'
 import { Deadline } from './session/deadline.js'
 import { PooledSession } from './session/pooled-session.js'
@@ -32,6 +33,8 @@ export class ClientCore implements LeaseHost {
   readonly operations: KeyOperations
   readonly emitter: ClientEmitter
   readonly health = new HealthRecord()
+  readonly recovery: Recovery
+  generation = 1
   #closing: Promise<{ abandoned: number }> | undefined
 
   constructor(
@@ -40,6 +43,21 @@ export class ClientCore implements LeaseHost {
     readonly options: ResolvedClientOptions,
   ) {
     token.engine.setMaxThreads(options.pool.maxSize + SPARE_THREADS)
+    // Before the pool, which begins to open sessions at once.
+    this.recovery = new Recovery(token, options, {
+      beginGeneration: () => this.beginGeneration(),
+      refuseWaiting: () => setImmediate(() => this.#refuseWaiting()),
+      answered: () => this.health.succeeded(),
+      changed: ({ state, retryAt, cause }) => {
+        if (state === 'open') this.health.failed(cause)
+        this.emitter.emit('breaker', { state, retryAt, cause })
+      },
+      lost: (cause) => {
+        this.health.failed(cause)
+        this.emitter.emit('tokenLost', { cause })
+      },
+      back: (downMs) => this.emitter.emit('tokenBack', { downMs }),
+    })
     this.pool = createPool<PooledSession>(
       {
         create: (signal) => this.#openSession(signal),
@@ -52,6 +70,13 @@ export class ClientCore implements LeaseHost {
     this.operations = new KeyOperations(this, cache)
   }
 
+  /** Sessions are replaced as they come back, and handles found again. */
+  beginGeneration(): void {
+    this.generation += 1
+    this.cache.clear()
+    this.pool.reset()
+  }
+
   get operationTimeoutMs(): number {
     return this.options.operationTimeoutMs
   }
@@ -60,6 +85,23 @@ export class ClientCore implements LeaseHost {
     this.#checkOpen()
     const { rejection } = this.token.login
     if (rejection !== undefined) throw rejection
+    this.checkBreaker()
+  }
+
+  checkBreaker(): void {
+    const { breaker } = this.recovery
+    if (breaker.blocked) throw breaker.refusal()
+  }
+
+  get recovering(): Promise<void> | undefined {
+    return this.recovery.underWay
+  }
+
+  async renewLogin(generation: number): Promise<void> {
+    // With the login, all sessions may have ended. What that attempt cannot mend, the next call will show.
+    await this.recovery.attempt().catch(() => undefined)
+    this.checkBreaker()
+    await this.token.login.renew(generation)
   }
 
   async setPin(source: PinSource): Promise<void> {
@@ -72,18 +114,22 @@ export class ClientCore implements LeaseHost {
   }
 
   observe(error: unknown): void {
-    if (error === undefined) this.health.succeeded()
-    else this.health.failed(error)
+    if (error === undefined) {
+      this.health.succeeded()
+      this.recovery.breaker.succeeded()
+    } else {
+      this.health.failed(error)
+    }
   }
 
   async acquireEntry(options: OperationOptions, deadline: Deadline | undefined): Promise<Entry<PooledSession>> {
     try {
-      if (deadline === undefined && options.signal === undefined) return await this.pool.acquireEntry()
+      if (deadline === undefined && options.signal === undefined) return await this.#checked(this.pool.acquireEntry())
       const timeoutMs = deadline?.withinMs(this.options.pool.acquireTimeoutMs)
-      return await this.pool.acquireEntry({ signal: options.signal, timeoutMs })
+      return await this.#checked(this.pool.acquireEntry({ signal: options.signal, timeoutMs }))
     } catch (error) {
       this.health.failed(error)
-      throw credentialsOf(error) ?? error
+      throw reasonOf(error) ?? error
     }
   }
 
@@ -103,8 +149,26 @@ export class ClientCore implements LeaseHost {
     }
   }
 
+  /** The breaker may have opened while a session was waited for. */
+  async #checked(acquiring: Promise<Entry<PooledSession>>): Promise<Entry<PooledSession>> {
+    const entry = await acquiring
+    const { breaker } = this.recovery
+    if (!breaker.blocked) return entry
+    this.pool.releaseEntry(entry)
+    throw breaker.refusal()
+  }
+
+  /** After those whose own session could not be opened have heard of it: theirs is the better error. */
+  #refuseWaiting(): void {
+    const { breaker } = this.recovery
+    if (breaker.blocked) this.pool.rejectWaiting(() => breaker.refusal())
+  }
+
   async #openSession(signal: AbortSignal): Promise<PooledSession> {
     try {
+      // A session that is opened beside it would be one of the generation that ends.
+      await this.recovering
+      this.checkBreaker()
       await this.token.login.ensure()
       return new PooledSession(this.token.engine, await this.token.openSession(signal))
     } catch (error) {
@@ -130,6 +194,7 @@ export class ClientCore implements LeaseHost {
 
   async #close(timeoutMs: number): Promise<{ abandoned: number }> {
     const deadline = new Deadline(timeoutMs)
+    this.recovery.stop()
     const { abandoned } = await this.pool.close({ timeoutMs })
     this.cache.clear()
     const { hung } = await this.token.close(deadline.within(timeoutMs))
@@ -137,8 +202,11 @@ export class ClientCore implements LeaseHost {
   }
 }
 
-/** A session could not be opened because of the PIN: that is what the caller has to hear. */
-function credentialsOf(error: unknown): Pkcs11PoolError | undefined {
+/** A session could not be opened because of the PIN, or of the breaker: that is what the caller has to hear. */
+function reasonOf(error: unknown): Pkcs11PoolError | undefined {
   const cause = error instanceof Pkcs11PoolError ? error.cause : undefined
-  return cause instanceof Pkcs11PoolError && cause.code === 'CREDENTIALS_REJECTED' ? cause : undefined
+  const isReason = cause instanceof Pkcs11PoolError && REASONS.has(cause.code)
+  return isReason ? cause : undefined
 }
+
+const REASONS: ReadonlySet<string> = new Set(['CREDENTIALS_REJECTED', 'BREAKER_OPEN'])

@@ -1,6 +1,7 @@
 import { Pkcs11PoolError } from './errors.js'
 import { meantOrExpected, quoted } from './pkcs11/did-you-mean.js'
 import type { Pool, PoolEvents } from './pool/index.js'
+import type { BreakerState } from './resilience/breaker.js'
 import type { PooledSession } from './session/pooled-session.js'
 
 /** A pool's event without the resource, which is the client's own affair. */
@@ -10,6 +11,12 @@ type Public<E> = Omit<E, 'resource'>
 export type ClientEvents = { [N in keyof PoolEvents<unknown>]: Public<PoolEvents<unknown>[N]> } & {
   /** A login succeeded; handles of private objects found before it are no longer used. */
   login: { generation: number }
+  /** The breaker changed, or its next try failed: `open` until `retryAt`, for what `cause` says; `half-open` during a try; `closed`. */
+  breaker: { state: BreakerState; retryAt: Date | undefined; cause: Pkcs11PoolError | undefined }
+  /** The token, or all its sessions, are gone: followed by one `tokenBack`, when it answers again. */
+  tokenLost: { cause: Pkcs11PoolError }
+  /** The token is used again; sessions and handles of before are not. */
+  tokenBack: { downMs: number }
 }
 
 export type ClientEventName = keyof ClientEvents
@@ -26,7 +33,8 @@ const POOL_EVENTS = [
   'destroyFailed',
   'closed',
 ] as const satisfies (keyof PoolEvents<unknown>)[]
-const EVENTS: readonly string[] = [...POOL_EVENTS, 'login']
+const OWN_EVENTS = ['login', 'breaker', 'tokenLost', 'tokenBack'] as const satisfies (keyof ClientEvents)[]
+const EVENTS: readonly string[] = [...POOL_EVENTS, ...OWN_EVENTS]
 
 type Listener = (details: object) => void
 
@@ -59,8 +67,9 @@ export class ClientEmitter {
     if (at !== -1) this.#listeners.set(event, before.toSpliced(at, 1))
   }
 
-  login(generation: number): void {
-    this.#emit('login', { generation })
+  /** Tells of what is no event of the pool's. */
+  emit<N extends (typeof OWN_EVENTS)[number]>(event: N, details: ClientEvents[N]): void {
+    this.#emit(event, details)
   }
 
   #subscribe(event: string): void {

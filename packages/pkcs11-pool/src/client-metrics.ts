@@ -1,8 +1,11 @@
 import type { ClientStats } from './client.js'
+import type { Health } from './client-health.js'
 import { type Metric, toPrometheusText } from './metrics/exposition.js'
 
+const UP: ReadonlySet<string> = new Set(['ok', 'degraded'])
+
 /** The client's figures in Prometheus' text format. */
-export function clientMetrics(stats: ClientStats, labels: Record<string, string>): string {
+export function clientMetrics(stats: ClientStats, { state, breaker }: Health, labels: Record<string, string>): string {
   const gauge = (name: string, help: string, value: number): Metric => ({
     name: `pkcs11_pool_${name}`,
     type: 'gauge',
@@ -39,6 +42,18 @@ export function clientMetrics(stats: ClientStats, labels: Record<string, string>
       counter('leaks', 'Sessions held longer than leakThresholdMs.', stats.leaked),
       counter('calls', 'Jobs the engine has finished.', stats.engine.completed),
       counter('abandoned_calls', 'Calls that passed their deadline inside the module.', stats.engine.abandoned),
+      gauge(
+        'up',
+        'Whether the last call or probe was answered and the PIN is accepted: 1, else 0.',
+        UP.has(state) ? 1 : 0,
+      ),
+      gauge(
+        'breaker_open',
+        'Whether calls are refused because the token failed: 1, else 0.',
+        breaker.state === 'closed' ? 0 : 1,
+      ),
+      counter('breaker_opened', 'How often the breaker opened.', stats.breakerOpened),
+      counter('generations', 'Generations of sessions and handles begun.', stats.generation),
       counter('logins', 'Logins that succeeded.', stats.logins),
       counter('handle_cache_hits', 'Key handles answered from the cache.', stats.keys.hits),
       counter('handle_cache_misses', 'Key handles looked up on the token.', stats.keys.misses),

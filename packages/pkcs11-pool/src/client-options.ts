@@ -5,10 +5,10 @@ import {
   type HandleCacheOptions,
   type ResolvedHandleCacheOptions,
 } from './keys/handle-cache.js'
-import { describeValue } from './pkcs11/describe-value.js'
-import { meantOrExpected, quoted } from './pkcs11/did-you-mean.js'
+import { checkNames, invalidOption as invalid, resolveDuration } from './pkcs11/option-values.js'
 import type { TokenSelector } from './pkcs11/token-info.js'
 import { DEFAULT_POOL_OPTIONS, type PoolOptions, type ResolvedPoolOptions, resolveOptions } from './pool/index.js'
+import { type ResilienceOptions, type ResolvedResilience, resolveResilience } from './resilience/options.js'
 import type { PinSource } from './session/token.js'
 
 /** The pool's options, and the one that bounds calls to the token. */
@@ -18,7 +18,7 @@ export interface ClientPoolOptions extends PoolOptions {
 }
 
 /** What {@link createClient} takes. */
-export interface ClientOptions {
+export interface ClientOptions extends ResilienceOptions {
   /** The path of the PKCS#11 library. */
   module: string
   /** The token: by label, by serial number, or by the number of its slot (which may shift; prefer the others). */
@@ -37,7 +37,7 @@ export interface ClientOptions {
 }
 
 /** Options with every default filled in. */
-export interface ResolvedClientOptions {
+export interface ResolvedClientOptions extends ResolvedResilience {
   module: string
   token: TokenSelector
   pin: PinSource | undefined
@@ -55,6 +55,8 @@ const NAMES = [
   'pin',
   'pool',
   'keys',
+  'breaker',
+  'health',
   'readOnly',
   'connect',
 ] as const satisfies (keyof ClientOptions)[]
@@ -81,6 +83,7 @@ export function resolveClientOptions(options: ClientOptions): ResolvedClientOpti
     pool: resolveOptions(lazyPool(pool, connect)),
     operationTimeoutMs: resolveTimeout('pool.operationTimeoutMs', operationTimeoutMs, DEFAULT_OPERATION_TIMEOUT_MS),
     keys: resolveKeys(keys),
+    ...resolveResilience(options),
     readOnly: readOnly ?? false,
     connect: connect ?? 'eager',
   }
@@ -157,27 +160,4 @@ function resolveTimeout(name: string, value: number | undefined, otherwise: numb
   const timeoutMs = resolveDuration(name, value, otherwise)
   if (timeoutMs <= MAX_DELAY_MS || timeoutMs === Number.POSITIVE_INFINITY) return timeoutMs
   throw invalid(name, value, `milliseconds from 0 to ${MAX_DELAY_MS}, or Infinity`)
-}
-
-function resolveDuration(name: string, value: number | undefined, otherwise: number): number {
-  if (value === undefined) return otherwise
-  if (typeof value === 'number' && value >= 0) return value
-  throw invalid(name, value, 'milliseconds from 0, or Infinity')
-}
-
-function checkNames(what: string, value: object, known: readonly string[]): void {
-  if (typeof value !== 'object' || value === null) throw invalid(what, value, `an object of ${known.join(', ')}`)
-  for (const name of Object.keys(value)) {
-    if (!known.includes(name)) {
-      throw new Pkcs11PoolError(
-        'INVALID_OPTION',
-        `unknown option ${quoted(name)} of ${what}${meantOrExpected(name, known)}`,
-      )
-    }
-  }
-}
-
-function invalid(name: string, value: unknown, expected: string): Pkcs11PoolError {
-  const got = typeof value === 'string' || typeof value === 'number' ? JSON.stringify(value) : describeValue(value)
-  return new Pkcs11PoolError('INVALID_OPTION', `${name} is ${got}; expected ${expected}`)
 }

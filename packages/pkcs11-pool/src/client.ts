@@ -1,6 +1,7 @@
 import { type BatchItem, type BatchResult, runBatch } from './batch.js'
 import { ClientCore } from './client-core.js'
 import type { ClientEventName, ClientListener } from './client-events.js'
+import { clientHealth, type Health } from './client-health.js'
 import { clientMetrics } from './client-metrics.js'
 import {
   type ClientOptions,
@@ -8,7 +9,6 @@ import {
   resolveClientOptions,
   resolveCredentials,
 } from './client-options.js'
-import type { Health } from './health.js'
 import { systemClock } from './internal/clock.js'
 import { ClientKeys } from './keys/client-keys.js'
 import { HandleCache } from './keys/handle-cache.js'
@@ -37,6 +37,10 @@ import { leaseSession, runWithDedicatedSession, runWithSession } from './session
 export interface ClientStats extends PoolStats {
   /** logins that succeeded, ever */
   logins: number
+  /** counts, from 1, what ends with the token: the sessions and handles of one generation are not used in the next */
+  generation: number
+  /** how often the breaker opened, ever */
+  breakerOpened: number
   engine: {
     /** threads, those in hanging calls included */
     threads: number
@@ -170,21 +174,21 @@ export class Client {
     return {
       ...this.#core.pool.stats(),
       logins: this.#core.token.login.generation,
+      generation: this.#core.generation,
+      breakerOpened: this.#core.recovery.breaker.report().opened,
       engine: { threads, queued, running, hung, abandoned, completed },
       keys: { cached: this.#core.cache.size, hits: this.#core.cache.hits, misses: this.#core.cache.misses },
     }
   }
 
-  /** What real traffic tells about the token; nothing is sent to it. */
+  /** What calls and probes have told about the token; nothing is sent to it. */
   health(): Health {
-    const { effectiveMaxSize, maxSize } = this.#core.pool.stats()
-    const impaired = effectiveMaxSize < maxSize || this.#core.token.engine.stats().hung > 0
-    return this.#core.health.report(this.#core.token.login.rejection !== undefined, impaired)
+    return clientHealth(this.#core)
   }
 
   /** The figures of `stats` in Prometheus' text format. */
   metrics(): string {
-    return clientMetrics(this.stats(), { token: describeToken(this.#core.options) })
+    return clientMetrics(this.stats(), this.health(), { token: describeToken(this.#core.options) })
   }
 
   /** @throws INVALID_ARGUMENT for an event there is not */
@@ -201,8 +205,7 @@ export class Client {
 
   /** Closes every session, those in use when they come back, and forgets every handle. */
   reset(): void {
-    this.#core.cache.clear()
-    this.#core.pool.reset()
+    this.#core.beginGeneration()
   }
 
   /**
@@ -291,7 +294,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     onLogin: (generation) => {
       // Private objects have other handles after a login.
       cache.clear()
-      core?.emitter.login(generation)
+      core?.emitter.emit('login', { generation })
     },
   })
   try {

@@ -82,6 +82,12 @@ export const ERROR_HELP = {
     meaning: 'a session was used or released after it had been released',
     action: 'keep each use of a session between its acquire and its one release',
   },
+  SESSION_LOST: {
+    category: 'session',
+    meaning:
+      'the session ended when the token lost its sessions, and the session objects that were made in it ended with it; nothing was sent',
+    action: 'acquire another session, and make its objects again',
+  },
   OPERATION_TIMEOUT: {
     category: 'token',
     meaning: 'a call to the token did not return by its deadline; whether it took effect is unknown',
@@ -91,6 +97,12 @@ export const ERROR_HELP = {
     category: 'overload',
     meaning: 'as many calls as are allowed are hanging inside the module; no further thread is given to it',
     action: 'check the HSM; restart the process if the calls never return',
+  },
+  BREAKER_OPEN: {
+    category: 'token',
+    meaning:
+      'the token failed before, and nothing is sent until a probe of it succeeds; `retryAt` says when it is made, `cause` what failed',
+    action: 'answer “try again later” at once, until `retryAt`; check the HSM, its log and the connection to it',
   },
   KEY_NOT_FOUND: {
     category: 'caller',
@@ -137,6 +149,17 @@ export class Pkcs11PoolError extends Error {
     this.name = new.target.name
     this.code = code
     this.category = details.category ?? ERROR_HELP[code].category
+  }
+}
+
+/** Nothing was sent: the token has failed, and is being left alone until its next probe. */
+export class BreakerOpenError extends Pkcs11PoolError {
+  /** When the token is tried next, by a probe of the library's own; a call before that is refused again. */
+  readonly retryAt: Date
+
+  constructor(message: string, details: ErrorDetails & { retryAt: Date }) {
+    super('BREAKER_OPEN', message, details)
+    this.retryAt = details.retryAt
   }
 }
 

@@ -6,9 +6,16 @@
 export type { BatchItem, BatchResult } from './batch.js'
 export { type Client, type ClientStats, createClient } from './client.js'
 export type { ClientEventName, ClientEvents, ClientListener } from './client-events.js'
+export type { Health } from './client-health.js'
 export type { ClientOptions, ClientPoolOptions } from './client-options.js'
-export { CryptokiError, ERROR_HELP, type ErrorCategory, type ErrorCode, Pkcs11PoolError } from './errors.js'
-export type { Health } from './health.js'
+export {
+  BreakerOpenError,
+  CryptokiError,
+  ERROR_HELP,
+  type ErrorCategory,
+  type ErrorCode,
+  Pkcs11PoolError,
+} from './errors.js'
 export { inspectModule } from './inspect-module.js'
 export type { ClientKeys, KeyPair } from './keys/client-keys.js'
 export type { HandleCacheOptions } from './keys/handle-cache.js'
@@ -61,6 +68,9 @@ export {
   type PoolStats,
   type Timer,
 } from './pool/index.js'
+export type { BreakerOptions, BreakerReport, BreakerState } from './resilience/breaker.js'
+export type { HealthReport } from './resilience/health-record.js'
+export type { HealthOptions } from './resilience/options.js'
 export type { HandleLike, ObjectHandle } from './session/arguments.js'
 export type { OperationOptions } from './session/call-context.js'
 export type { AeadOptions, Sealed } from './session/encrypt-decrypt.js'

@@ -145,9 +145,19 @@ export class KeyOperations {
       if (!(failure instanceof CryptokiError)) throw failure
       if (failure.category === 'login' && !loggedInAgain) {
         loggedInAgain = true
-        await bounded(login.renew(generation), options.signal, deadline, nothingSent('logging in again'))
+        await bounded(host.renewLogin(generation), options.signal, deadline, nothingSent('logging in again'))
       } else if (refusedSession(failure) && !anotherSession && !once) {
         anotherSession = true
+        // The others may have ended with it: while that is being found out, another would be tried in vain.
+        const { recovering } = host
+        if (recovering !== undefined) {
+          await bounded(
+            recovering,
+            options.signal,
+            deadline,
+            nothingSent('finding out whether the token lost its sessions'),
+          )
+        }
       } else {
         throw failure
       }

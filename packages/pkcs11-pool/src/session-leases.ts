@@ -12,8 +12,14 @@ export interface LeaseHost {
   readonly pool: Pool<PooledSession>
   readonly operationTimeoutMs: number
   readonly token: Token
-  /** Throws what makes every call useless: a closed client, a rejected PIN. */
+  /** Throws what makes every call useless: a closed client, a rejected PIN, an open breaker. */
   checkUsable(): void
+  /** Throws while the token is left alone. */
+  checkBreaker(): void
+  /** Resolves when what is being done to bring the token back is over; undefined while nothing is. */
+  readonly recovering: Promise<void> | undefined
+  /** Logs in again, unless somebody has since the `generation`. */
+  renewLogin(generation: number): Promise<void>
   objectsChanged(): void
   observe(error: unknown): void
   acquireEntry(options: OperationOptions, deadline: Deadline | undefined): Promise<Entry<PooledSession>>
@@ -47,13 +53,14 @@ class LeaseOwner implements SessionOwner {
     call: (context: CallContext) => Promise<R>,
   ): Promise<R> {
     const context = this.#context(pooled, options)
-    const { login } = this.host.token
-    const { generation } = login
+    this.host.checkBreaker()
+    if (pooled.session.era.ended) throw sessionLost()
+    const { generation } = this.host.token.login
     try {
       return await this.#observed(call(context))
     } catch (error) {
       if (!(error instanceof CryptokiError) || error.category !== 'login') throw error
-      await bounded(login.renew(generation), context.signal, context.deadline, nothingSent('logging in again'))
+      await bounded(this.host.renewLogin(generation), context.signal, context.deadline, nothingSent('logging in again'))
       return this.#observed(call(nextCall(context)))
     }
   }
@@ -132,7 +139,7 @@ export async function runWithDedicatedSession<R>(
   host.checkUsable()
   options.signal?.throwIfAborted()
   const gone = new AbortController()
-  const opening = openLoggedIn(host.token, gone.signal)
+  const opening = openLoggedIn(host, gone.signal)
   let pooled: PooledSession
   try {
     pooled = await bounded(opening, options.signal, deadline, nothingSent('opening a session'))
@@ -160,7 +167,9 @@ export async function runWithDedicatedSession<R>(
 }
 
 /** Aborted, it stops before its next step: a session that is being opened comes into being, and is closed. */
-async function openLoggedIn(token: Token, signal: AbortSignal): Promise<PooledSession> {
+async function openLoggedIn(host: LeaseHost, signal: AbortSignal): Promise<PooledSession> {
+  const { token } = host
+  await host.recovering
   const session = await token.openSession()
   try {
     signal.throwIfAborted()
@@ -176,6 +185,14 @@ async function openLoggedIn(token: Token, signal: AbortSignal): Promise<PooledSe
 async function closeSession(host: LeaseHost, { session }: PooledSession): Promise<void> {
   await idle(session)
   await host.token.closeSession(session).catch((error: unknown) => host.observe(error))
+}
+
+function sessionLost(): Pkcs11PoolError {
+  return new Pkcs11PoolError(
+    'SESSION_LOST',
+    'the session ended when the token lost its sessions, and the session objects made in it ended with it; nothing was sent. ' +
+      'acquire another session',
+  )
 }
 
 function checkFunction(fn: unknown): void {

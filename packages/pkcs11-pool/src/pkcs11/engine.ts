@@ -4,18 +4,39 @@ import { binding } from './binding.js'
 import { cryptokiError } from './cryptoki-error.js'
 import { type NativeEngine, type NativeEngineStats, Operation, Outcome } from './protocol.js'
 
+/** What all sessions have in common that were opened since they were last dropped together. */
+export interface Era {
+  /** they were dropped: none of them is used again */
+  ended: boolean
+}
+
 /** A session of the engine's, and what runs in it. */
 export class EngineSession {
   /** calls submitted and not yet back, those whose caller has given up waiting included */
   pending = 0
-  /** a call in it never came back: the session is not used again, and the engine closes it should the call return */
-  lost = false
+  /** a call in it never came back: the engine closes it should the call return */
+  hangs = false
   /** called each time `pending` falls to 0 */
   onIdle: (() => void) | undefined
   /** told of each call in it that failed, also when its caller has given up waiting, and before `pending` falls */
   onFailure: ((error: Pkcs11PoolError) => void) | undefined
 
-  constructor(readonly id: number) {}
+  constructor(
+    readonly id: number,
+    readonly era: Era = { ended: false },
+  ) {}
+
+  /** It is not used again, and not closed from here: a call hangs in it, or it was dropped with all others. */
+  get lost(): boolean {
+    return this.hangs || this.era.ended
+  }
+}
+
+/** A call that failed, for those who want to know what that shows. */
+export interface FailedCall {
+  readonly number: number
+  readonly operation: Operation
+  readonly session: EngineSession | undefined
 }
 
 /** How one call is bounded, and what its errors say. */
@@ -62,6 +83,10 @@ export class Engine {
   readonly #native: NativeEngine
   readonly #jobs = new Map<number, Job>()
   readonly #late = new Map<number, (rv: number) => void>()
+  /** told of each call that failed, also when nobody waits for it any more, and before its promise rejects */
+  onFailure: ((error: Pkcs11PoolError, call: FailedCall) => void) | undefined
+  /** of the sessions that are opened now */
+  era: Era = { ended: false }
   #lastJob = 0
   #disposed = false
 
@@ -101,6 +126,21 @@ export class Engine {
       if (session !== undefined) session.pending += 1
       if (signal !== undefined) this.#listen(signal, number, job)
     })
+  }
+
+  /** The number of the last call that was made. */
+  get lastCall(): number {
+    return this.#lastJob
+  }
+
+  /**
+   * All sessions have ended, or are to: none of them is used again from this moment on, what the module still has of them is closed, and
+   * a call that is inside one is the last. Those opened later are not touched.
+   */
+  async dropSessions(call: CallOptions): Promise<void> {
+    this.era.ended = true
+    this.era = { ended: false }
+    await this.run(Operation.DROP_SESSIONS, undefined, call)
   }
 
   /** How many threads may run calls at once; hanging ones are not counted. */
@@ -159,12 +199,13 @@ export class Engine {
     if (rv === Outcome.ABANDONED) this.#abandon(number, job)
     // Of a batch that hangs, the items that are finished are answers: it is for its caller to tell them from the others.
     if (rv === 0 || (rv === Outcome.ABANDONED && Array.isArray(value))) job.resolve(this.#answer(job.operation, value))
-    else this.#fail(job, failure(job, rv, functionName(fn), value))
+    else this.#fail(number, job, failure(job, rv, functionName(fn), value))
     leave(job)
   }
 
-  #fail(job: Job, error: Pkcs11PoolError): void {
+  #fail(number: number, job: Job, error: Pkcs11PoolError): void {
     job.session?.onFailure?.(error)
+    this.onFailure?.(error, { number, operation: job.operation, session: job.session })
     job.reject(error)
   }
 
@@ -178,7 +219,7 @@ export class Engine {
   }
 
   #abandon(number: number, job: Job): void {
-    if (job.session !== undefined) job.session.lost = true
+    if (job.session !== undefined) job.session.hangs = true
     if (job.call.onLate !== undefined) this.#late.set(number, job.call.onLate)
   }
 }
@@ -186,6 +227,11 @@ export class Engine {
 /** The name of the function a completion came from. */
 export function functionName(index: number): string {
   return binding.functionNames[index] ?? ''
+}
+
+/** Whether a call was made after another; numbers begin anew after the largest. */
+export function isAfter(number: number, other: number): boolean {
+  return (number - other) >>> 0 < 0x8000_0000 && number !== other
 }
 
 function leave(job: Job): void {

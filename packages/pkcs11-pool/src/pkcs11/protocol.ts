@@ -31,6 +31,7 @@
  * | LOAD_PIN | pin | undefined |
  * | UNLOAD | - | undefined |
  * | TOKEN_INFO | slot | a `NativeTokenInfo` |
+ * | DROP_SESSIONS | - | undefined; all sessions are closed, one in which a call runs after it, and none is known any more |
  */
 export const Operation = {
   LOAD: 0,
@@ -63,6 +64,7 @@ export const Operation = {
   LOAD_PIN: 27,
   UNLOAD: 28,
   TOKEN_INFO: 29,
+  DROP_SESSIONS: 30,
 } as const
 export type Operation = (typeof Operation)[keyof typeof Operation]
 

@@ -4,12 +4,23 @@ import { hex32 } from './numbers.js'
 /** What follows from a return value: every category but `pool`, which no PKCS#11 function can cause. */
 export type ReturnValueCategory = Exclude<ErrorCategory, 'pool'>
 
+/** What a return value shows of more than its own call. */
+export type Shown =
+  /** the token is not there: all its sessions have ended */
+  | 'token gone'
+  /** the session is not there: others may have ended with it */
+  | 'session gone'
+  /** the module has to be initialised before anything else can be done */
+  | 'module not initialised'
+
 /** What is known of one return value. */
 export interface ReturnValue {
   /** the number, a CK_RV */
   readonly rv: number
   /** who has to act; it alone decides whether a session is discarded, a call tried again, a breaker opened */
   readonly category: ReturnValueCategory
+  /** what it shows of other calls, where it does */
+  readonly shows?: Shown
   /** what happened, in plain language */
   readonly meaning: string
   /** what to do about it, where more can be said than the category's own next step */
@@ -111,7 +122,12 @@ export const RETURN_VALUES = {
     meaning: 'the token has no memory left, for objects or for sessions',
     action: 'free objects or sessions on the token',
   },
-  CKR_DEVICE_REMOVED: { rv: 0x0032, category: 'token', meaning: 'the token was removed while it was in use' },
+  CKR_DEVICE_REMOVED: {
+    rv: 0x0032,
+    category: 'token',
+    shows: 'token gone',
+    meaning: 'the token was removed while it was in use',
+  },
   CKR_ENCRYPTED_DATA_INVALID: {
     rv: 0x0040,
     category: 'caller',
@@ -219,7 +235,12 @@ export const RETURN_VALUES = {
     meaning: 'the PIN is locked after too many wrong tries',
     action: 'have the security officer unlock it, then make a new client',
   },
-  CKR_SESSION_CLOSED: { rv: 0x00b0, category: 'session', meaning: 'the session was closed while the call ran' },
+  CKR_SESSION_CLOSED: {
+    rv: 0x00b0,
+    category: 'session',
+    shows: 'session gone',
+    meaning: 'the session was closed while the call ran',
+  },
   CKR_SESSION_COUNT: {
     rv: 0x00b1,
     category: 'overload',
@@ -229,6 +250,7 @@ export const RETURN_VALUES = {
   CKR_SESSION_HANDLE_INVALID: {
     rv: 0x00b3,
     category: 'session',
+    shows: 'session gone',
     meaning: 'the session is not there any more: the token dropped it',
   },
   CKR_SESSION_PARALLEL_NOT_SUPPORTED: {
@@ -278,7 +300,7 @@ export const RETURN_VALUES = {
     category: 'caller',
     meaning: 'attributes of the template contradict each other, the mechanism or the token’s policy',
   },
-  CKR_TOKEN_NOT_PRESENT: { rv: 0x00e0, category: 'token', meaning: 'no token is in the slot' },
+  CKR_TOKEN_NOT_PRESENT: { rv: 0x00e0, category: 'token', shows: 'token gone', meaning: 'no token is in the slot' },
   CKR_TOKEN_NOT_RECOGNIZED: {
     rv: 0x00e1,
     category: 'token',
@@ -382,6 +404,7 @@ export const RETURN_VALUES = {
   CKR_CRYPTOKI_NOT_INITIALIZED: {
     rv: 0x0190,
     category: 'module',
+    shows: 'module not initialised',
     meaning: 'the module is not initialised, or was finalised by another part of this process',
   },
   CKR_CRYPTOKI_ALREADY_INITIALIZED: {

@@ -403,6 +403,11 @@ export class PoolCore<T> {
     this.schedule()
   }
 
+  rejectWaiting(error: () => unknown): void {
+    for (const waiter of this.waiters.takeAll()) waiter.reject(error())
+    this.schedule()
+  }
+
   reset(): void {
     this.generation += 1
     this.creations.orphanAll()

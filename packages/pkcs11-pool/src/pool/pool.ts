@@ -124,6 +124,11 @@ export class Pool<T> {
     this.#core.limitTo(count)
   }
 
+  /** Ends the waiting of all who wait, with what `error` makes for each. */
+  rejectWaiting(error: () => unknown): void {
+    this.#core.rejectWaiting(error)
+  }
+
   /**
    * Closes the pool: waiters are rejected with POOL_CLOSED and idle resources destroyed at once, creations told to stop; then it
    * waits until everything is back and ended, or `timeoutMs` have passed. Called again, it answers the same.

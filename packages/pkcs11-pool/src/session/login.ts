@@ -1,4 +1,5 @@
 import { CryptokiError, Pkcs11PoolError } from '../errors.js'
+import { cryptokiError } from '../pkcs11/cryptoki-error.js'
 import type { Engine, EngineSession } from '../pkcs11/engine.js'
 import { hasFlag, TOKEN_FLAGS, USER_TYPES } from '../pkcs11/flags.js'
 import { type NativePin, type NativeTokenInfo, Operation } from '../pkcs11/protocol.js'
@@ -7,6 +8,7 @@ import type { ObjectHandle } from './arguments.js'
 import { type CallContext, nextCall } from './call-context.js'
 import { Credentials } from './credentials.js'
 import { bounded, nothingSent } from './deadline.js'
+import { isPublic } from './session-state.js'
 
 /** What a login needs of its token. */
 export interface LoginTarget {
@@ -33,6 +35,7 @@ export class Login {
   readonly #onLogin: (generation: number) => void
   #anchor: EngineSession | undefined
   #loggedIn = false
+  #showsInSessions = false
   #underWay: Promise<void> | undefined
   #turn: Promise<void> = Promise.resolve()
   #generation = 0
@@ -48,6 +51,21 @@ export class Login {
   /** Why the PIN is not sent any more; undefined while it may be. */
   get rejection(): Pkcs11PoolError | undefined {
     return this.#credentials.rejection
+  }
+
+  /** The session that holds the login, once there is one; it may have ended since. */
+  get anchor(): EngineSession | undefined {
+    return this.#anchor
+  }
+
+  /** Resolves when the login that is under way is over, however it ended; undefined while none is. */
+  get underWay(): Promise<void> | undefined {
+    return this.#underWay?.catch(() => undefined)
+  }
+
+  /** Whether sessions of this token tell if somebody is logged in: that of a login that has just succeeded must have said so. */
+  get showsInSessions(): boolean {
+    return this.#showsInSessions
   }
 
   /** Counts the logins: handles of private objects found before the last one are dead. */
@@ -100,6 +118,16 @@ export class Login {
       if (before.pin === undefined) this.#loggedIn = false
       return before.pin
     })
+  }
+
+  /**
+   * After a search, whose answer is worth nothing if nobody was logged in: private objects are not seen then, and would count as missing.
+   *
+   * @throws CRYPTOKI with CKR_USER_NOT_LOGGED_IN
+   */
+  async checkHeld({ engine, session, timeoutMs }: CallContext): Promise<void> {
+    if (!this.#showsInSessions || !(await isPublic(engine, session, timeoutMs))) return
+    throw cryptokiError(RETURN_VALUES.CKR_USER_NOT_LOGGED_IN.rv, 'C_FindObjects')
   }
 
   /** Remembers whether a key wants the PIN for each use. */
@@ -167,6 +195,7 @@ export class Login {
       if (!anchor.lost) void this.#target.closeSession(anchor).catch(() => undefined)
       throw error
     }
+    this.#showsInSessions = await this.#isSeen(anchor)
     this.#anchor = anchor
     this.#loggedIn = true
   }
@@ -191,6 +220,15 @@ export class Login {
     })
     this.#turn = turn.then(() => mine)
     return { turn, done }
+  }
+
+  async #isSeen(anchor: EngineSession): Promise<boolean> {
+    if (this.#credentials.pin === undefined) return false
+    const { engine, timeoutMs } = this.#target
+    return isPublic(engine, anchor, timeoutMs).then(
+      (nobody) => !nobody,
+      () => this.#showsInSessions,
+    )
   }
 
   /** C_Login, where it may be sent. @returns whether it was this call that logged in */

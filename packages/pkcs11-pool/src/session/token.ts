@@ -35,15 +35,19 @@ export class Token implements LoginTarget {
   readonly login: Login
   readonly #flags: number
   #pin: NativePin | undefined
+  readonly #selector: TokenSelector
+  #slot: number | bigint
 
   private constructor(
     readonly engine: Engine,
-    readonly slot: number | bigint,
+    slot: number | bigint,
     readonly timeoutMs: number,
     pin: NativePin | undefined,
     options: TokenOptions,
   ) {
     this.#pin = pin
+    this.#slot = slot
+    this.#selector = options.token
     this.#flags = SESSION_FLAGS.CKF_SERIAL_SESSION | (options.readOnly ? 0 : SESSION_FLAGS.CKF_RW_SESSION)
     this.login = new Login(this, pin, options.onLogin)
   }
@@ -61,9 +65,8 @@ export class Token implements LoginTarget {
     try {
       if (pin !== undefined) await engine.run(Operation.LOAD_PIN, undefined, { timeoutMs }, pin)
       await engine.run(Operation.LOAD, undefined, { timeoutMs, about: () => options.module }, options.module)
-      const info = (await engine.run(Operation.INSPECT, undefined, { timeoutMs }, 0)) as NativeModuleInfo
-      const slot = selectSlot(info, options.token)
-      return new Token(engine, slot.slotID, timeoutMs, pin, options)
+      const slot = await findSlot(engine, options.token, timeoutMs)
+      return new Token(engine, slot, timeoutMs, pin, options)
     } catch (error) {
       pin?.wipe()
       await unload(engine, timeoutMs)
@@ -90,11 +93,26 @@ export class Token implements LoginTarget {
     await this.login.ensure()
   }
 
+  /** The slot that the token was last seen in. */
+  get slot(): number | bigint {
+    return this.#slot
+  }
+
+  /**
+   * Finds the token again: after it was lost it may come back in another slot, and another token, which must not be sent this one's PIN,
+   * in its own.
+   *
+   * @throws TOKEN_NOT_FOUND, TOKEN_AMBIGUOUS, TOKEN_NOT_INITIALIZED, OPERATION_TIMEOUT, CRYPTOKI
+   */
+  async locate(): Promise<void> {
+    this.#slot = await findSlot(this.engine, this.#selector, this.timeoutMs)
+  }
+
   /** C_OpenSession. */
   async openSession(signal?: AbortSignal): Promise<EngineSession> {
     const { engine, slot, timeoutMs } = this
     const id = await engine.run(Operation.OPEN_SESSION, undefined, { timeoutMs, signal }, slot, this.#flags)
-    return new EngineSession(id as number)
+    return new EngineSession(id as number, engine.era)
   }
 
   /** C_CloseSession; of a session in which a call hangs, the engine takes care itself. */
@@ -119,6 +137,11 @@ export class Token implements LoginTarget {
     this.#pin?.wipe()
     return { hung }
   }
+}
+
+async function findSlot(engine: Engine, selector: TokenSelector, timeoutMs: number): Promise<number | bigint> {
+  const info = (await engine.run(Operation.INSPECT, undefined, { timeoutMs }, 0)) as NativeModuleInfo
+  return selectSlot(info, selector).slotID
 }
 
 function createPin(source: PinSource): NativePin {

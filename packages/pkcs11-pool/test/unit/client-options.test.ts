@@ -25,6 +25,8 @@ test('module and token are all that must be given', () => {
     pool: DEFAULT_POOL_OPTIONS,
     operationTimeoutMs: 5_000,
     keys: DEFAULT_HANDLE_CACHE_OPTIONS,
+    breaker: { failureThreshold: 5, initialBackoffMs: 500, maxBackoffMs: 10_000 },
+    health: { probeTimeoutMs: 2_000 },
     readOnly: false,
     connect: 'eager',
   }

@@ -31,6 +31,7 @@ const key = (given: Partial<Key>): Key => ({
   id: Buffer.from([0, 0, 0, 1]),
   keyType: 'CKK_AES',
   sizeBits: 256,
+  alwaysAuthenticate: false,
   ...given,
 })
 

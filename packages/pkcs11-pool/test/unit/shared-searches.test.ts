@@ -4,13 +4,14 @@ import { KeyOperations } from '../../src/key-operations.js'
 import { DEFAULT_HANDLE_CACHE_OPTIONS, HandleCache } from '../../src/keys/handle-cache.js'
 import type { Engine, EngineSession } from '../../src/pkcs11/engine.js'
 import { Deadline } from '../../src/session/deadline.js'
+import type { Login } from '../../src/session/login.js'
 import { PooledSession } from '../../src/session/pooled-session.js'
 import type { LeaseHost } from '../../src/session-leases.js'
 import { FakeClock, settled } from '../support/fake-clock.js'
 import { rejection } from '../support/rejection.js'
 
 const reference = { label: 'k' }
-const FOUND = [7, [ulong(4), ulong(0x1f), Buffer.from('k'), Buffer.alloc(0), ulong(32), null]]
+const FOUND = [7, [ulong(4), ulong(0x1f), Buffer.from('k'), Buffer.alloc(0), ulong(32), null, null]]
 const hung = new Pkcs11PoolError('OPERATION_TIMEOUT', 'find did not return')
 
 function ulong(value: number): Buffer {
@@ -28,11 +29,12 @@ function setUp() {
         searches.push({ session: session.id, answer: () => resolve(FOUND), fail: reject })
       }),
   } as unknown as Engine
-  const host = { operationTimeoutMs: 60_000 } as LeaseHost
+  const login = { noteKey: () => undefined, checkHeld: () => Promise.resolve() } as unknown as Login
+  const host = { operationTimeoutMs: 60_000, token: { login } } as unknown as LeaseHost
   const operations = new KeyOperations(host, new HandleCache(DEFAULT_HANDLE_CACHE_OPTIONS, new FakeClock()))
   const ask = (id: number, deadline?: Deadline, signal?: AbortSignal) => {
     const pooled = new PooledSession(engine, { id } as EngineSession)
-    const context = { engine, session: pooled.session, timeoutMs: 60_000, deadline, signal }
+    const context = { engine, session: pooled.session, login, timeoutMs: 60_000, deadline, signal }
     return operations.handleOf(reference, 'any', context, pooled)
   }
   return { searches, ask }

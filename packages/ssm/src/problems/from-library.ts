@@ -1,4 +1,4 @@
-import { CryptokiError, type ErrorCategory, type ErrorCode, Pkcs11PoolError } from 'pkcs11-pool'
+import { BreakerOpenError, CryptokiError, type ErrorCategory, type ErrorCode, Pkcs11PoolError } from 'pkcs11-pool'
 import { Problem, type ProblemCode } from './problem.js'
 
 /** What the request was trying to do: the code for a failure that is nothing but its own. */
@@ -78,6 +78,17 @@ export function problemFromLibrary(error: Pkcs11PoolError, failure: FailureCode)
     case 'TOKEN_AMBIGUOUS':
     case 'TOKEN_NOT_INITIALIZED':
       return unavailable('failed to create connection: the token cannot be opened as configured', error)
+    case 'BREAKER_OPEN':
+      return new Problem(
+        'HSM_UNAVAILABLE',
+        'the HSM has failed and is left alone until its next try; try again later',
+        {
+          ...extras,
+          headers: { 'retry-after': String(secondsUntilNextTry(error)) },
+        },
+      )
+    case 'SESSION_LOST':
+      return unavailable('the HSM lost the session that this was done in', error)
     case 'TOKEN_STALLED':
       return unavailable('the HSM does not return from earlier calls', error)
     case 'POOL_CLOSED':
@@ -101,6 +112,12 @@ function fromCryptoki(error: CryptokiError, failure: FailureCode): Problem {
   const aboutData = failure === 'DECRYPTION_ERROR' && error.fn === 'C_Decrypt' && error.rvName !== 'CKR_DEVICE_REMOVED'
   if (UNAVAILABLE.has(error.category) && !aboutData) return unavailable('the HSM does not answer as it should', error)
   return new Problem(failure, FAILURES[failure], { cause: error })
+}
+
+/** Whole seconds, at least one. */
+function secondsUntilNextTry(error: Pkcs11PoolError): number {
+  const untilMs = error instanceof BreakerOpenError ? error.retryAt.getTime() - Date.now() : 0
+  return Math.max(1, Math.ceil(untilMs / 1_000))
 }
 
 function unavailable(detail: string, cause: unknown): Problem {

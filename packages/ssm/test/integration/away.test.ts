@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { createWrappedModule, type WrappedModule } from 'testkit'
 import { useSoftHsmToken } from 'testkit/vitest'
 import { afterAll, afterEach, beforeAll, expect, it, onTestFinished } from 'vitest'
+import { breakerCloses, SOON } from '../breaker.js'
 import { expectProblem, startHarness } from '../harness.js'
 
 // a file, and so a process, of its own: where another client has logged in, a PIN is not looked at any more
@@ -16,14 +17,20 @@ afterEach(() => wrapped.clear())
 afterAll(() => wrapped.remove())
 
 it('a token that is away leaves the service alive and not ready, until it is back', async () => {
-  const away = await startHarness({ ...token, module: wrapped.module }, {}, { connect: 'lazy', pool: { maxSize: 1 } })
+  const away = await startHarness(
+    { ...token, module: wrapped.module },
+    {},
+    { connect: 'lazy', pool: { maxSize: 1 }, breaker: SOON },
+  )
   onTestFinished(() => away.close())
   wrapped.fail('C_OpenSession', 'CKR_TOKEN_NOT_PRESENT')
   expect((await away.get('/healthz')).status).toBe(200)
   const answer = await away.get('/readyz')
   expectProblem(answer, 503, 'HSM_UNAVAILABLE', '/readyz')
-  expect(answer.body.detail).toMatch(/^failed to create connection/)
+  expect(answer.body.detail).toMatch(/^the HSM has failed/)
+  expectProblem(await away.get('/readyz'), 503, 'HSM_UNAVAILABLE', '/readyz')
   wrapped.clear()
+  await breakerCloses(away.client)
   expect((await away.get('/readyz')).status).toBe(200)
 })
 

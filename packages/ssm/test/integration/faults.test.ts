@@ -1,6 +1,7 @@
 import { createWrappedModule, type WrappedModule } from 'testkit'
 import { useSoftHsmToken } from 'testkit/vitest'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { breakerCloses, SOON } from '../breaker.js'
 import { expectProblem, type Harness, startHarness } from '../harness.js'
 
 const token = useSoftHsmToken({ keys: [{ label: 'KEY_ENCRYPTION_AES256' }] })
@@ -14,7 +15,7 @@ beforeAll(async () => {
     { ...token, module: wrapped.module },
     {},
     // a second is far above what a good answer takes and what a hanging call costs this file
-    { pool: { maxSize: 2, minSize: 1, acquireTimeoutMs: 1_000, operationTimeoutMs: 1_000 } },
+    { pool: { maxSize: 2, minSize: 1, acquireTimeoutMs: 1_000, operationTimeoutMs: 1_000 }, breaker: SOON },
   )
 })
 afterEach(() => wrapped.clear())
@@ -60,6 +61,7 @@ describe('a token that misbehaves', () => {
     expectProblem(answer, 503, 'HSM_UNAVAILABLE', '/crypto/encrypt')
     expect(answer.headers['retry-after']).toBe('1')
     wrapped.clear()
+    await breakerCloses(harness.client)
     expect((await harness.post('/crypto/encrypt', request)).status).toBe(201)
   })
 

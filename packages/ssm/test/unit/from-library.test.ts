@@ -1,4 +1,11 @@
-import { CryptokiError, ERROR_HELP, type ErrorCategory, type ErrorCode, Pkcs11PoolError } from 'pkcs11-pool'
+import {
+  BreakerOpenError,
+  CryptokiError,
+  ERROR_HELP,
+  type ErrorCategory,
+  type ErrorCode,
+  Pkcs11PoolError,
+} from 'pkcs11-pool'
 import { describe, expect, it } from 'vitest'
 import { FailureLog } from '../../src/failure-log.js'
 import { problemFromLibrary } from '../../src/problems/from-library.js'
@@ -19,6 +26,8 @@ describe('an error of the library', () => {
     ['MODULE_LOAD_FAILED', 'HSM_UNAVAILABLE', 503],
     ['TOKEN_NOT_FOUND', 'HSM_UNAVAILABLE', 503],
     ['TOKEN_STALLED', 'HSM_UNAVAILABLE', 503],
+    ['BREAKER_OPEN', 'HSM_UNAVAILABLE', 503],
+    ['SESSION_LOST', 'HSM_UNAVAILABLE', 503],
     ['POOL_CLOSED', 'HSM_UNAVAILABLE', 503],
     ['OPERATION_TIMEOUT', 'HSM_TIMEOUT', 504],
     ['CREDENTIALS_REJECTED', 'CREDENTIALS_REJECTED', 503],
@@ -48,6 +57,17 @@ describe('an error of the library', () => {
     expect(problemFromLibrary(new Pkcs11PoolError('CREATE_FAILED', ''), 'INTERNAL_ERROR').headers).toEqual({
       'retry-after': '1',
     })
+  })
+
+  it('says when the token is tried next where its breaker is open, in whole seconds from one', () => {
+    for (const [untilMs, seconds] of [
+      [-5, '1'],
+      [200, '1'],
+      [4_000, '4'],
+    ] as const) {
+      const error = new BreakerOpenError('', { retryAt: new Date(Date.now() + untilMs) })
+      expect(problemFromLibrary(error, 'INTERNAL_ERROR').headers).toEqual({ 'retry-after': seconds })
+    }
   })
 
   it('never shows the library’s own message, for any code', () => {

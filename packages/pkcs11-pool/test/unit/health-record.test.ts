@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { type ErrorCategory, type ErrorCode, Pkcs11PoolError } from '../../src/index.js'
-import { HealthRecord } from '../../src/health.js'
+import { HealthRecord } from '../../src/resilience/health-record.js'
 
 const START = new Date('2030-01-01T00:00:00Z')
 

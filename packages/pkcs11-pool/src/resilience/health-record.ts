@@ -1,10 +1,10 @@
-import { Pkcs11PoolError } from './errors.js'
+import { Pkcs11PoolError } from '../errors.js'
 
-/** How the token is, as far as calls to it have shown. */
-export interface Health {
+/** How the token is, as far as calls and probes have shown. */
+export interface HealthReport {
   /**
-   * `ok`; `degraded`: it answers, but calls hang or it gives fewer sessions than asked for; `down`: the last call failed on the
-   * token's side; `locked`: the PIN was rejected, and nothing is sent any more until an operator acts.
+   * `ok`; `degraded`: it answers, but calls hang or it gives fewer sessions than asked for; `down`: the last call, or probe,
+   * failed on the token's side, or the breaker is open; `locked`: the PIN was rejected, and nothing is sent any more until an operator acts.
    */
   state: 'ok' | 'degraded' | 'down' | 'locked'
   /** when the state began: for `degraded` and `locked`, when they were first seen */
@@ -13,14 +13,14 @@ export interface Health {
   lastFailure: { at: Date; code: string; message: string } | undefined
 }
 
-/** Keeps what real traffic tells about the token. */
+/** Keeps what calls and probes tell about the token. */
 export class HealthRecord {
   #lastSuccess: number | undefined
   #lastFailure: { at: number; error: Pkcs11PoolError } | undefined
   #failing = false
   /** when calls began to fail, or to succeed again */
   #turnedAt = Date.now()
-  #state: Health['state'] = 'ok'
+  #state: HealthReport['state'] = 'ok'
   #since = this.#turnedAt
 
   succeeded(): void {
@@ -37,7 +37,7 @@ export class HealthRecord {
   }
 
   /** `impaired`: what the pool and the engine see beside single calls. */
-  report(locked: boolean, impaired: boolean): Health {
+  report(locked: boolean, impaired: boolean): HealthReport {
     const state = locked ? 'locked' : this.#failing ? 'down' : impaired ? 'degraded' : 'ok'
     if (state !== this.#state) {
       const turned = state === 'down' || this.#state === 'down'
@@ -62,13 +62,16 @@ export class HealthRecord {
   }
 }
 
+/** Refused before anything was sent. */
+const NOT_SENT: ReadonlySet<string> = new Set(['QUEUE_FULL', 'BREAKER_OPEN', 'SESSION_LOST'])
+
 /** Whether a failure says something about the token: a caller's mistake or short patience does not, nor does a pool that is too small. */
 function isTheTokens(error: Pkcs11PoolError): boolean {
   const { code, category, cause } = error
   // Opening a session, which nothing but the token can keep from ending.
   if (code === 'CREATE_TIMEOUT') return true
   if (code === 'CREATE_FAILED' && cause instanceof Pkcs11PoolError) return isTheTokens(cause)
-  if (category === 'caller' || category === 'pool' || code === 'QUEUE_FULL') return false
+  if (category === 'caller' || category === 'pool' || NOT_SENT.has(code)) return false
   // Given up before anything of it reached the token.
   return !(code === 'OPERATION_TIMEOUT' && category === 'overload')
 }

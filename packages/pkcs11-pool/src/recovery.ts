@@ -1,0 +1,179 @@
+import { Pkcs11PoolError } from './errors.js'
+import { systemClock } from './internal/clock.js'
+import { type FailedCall, isAfter } from './pkcs11/engine.js'
+import { Operation } from './pkcs11/protocol.js'
+import { Breaker, type BreakerReport } from './resilience/breaker.js'
+import { evidenceOf } from './resilience/evidence.js'
+import type { ResolvedResilience } from './resilience/options.js'
+import { ProbeThrift } from './resilience/probe-thrift.js'
+import { anchorAnswers } from './session/anchor-probe.js'
+import type { Token } from './session/token.js'
+
+/** What recovery asks of, and tells, its client. */
+export interface RecoveryHooks {
+  /** Nothing of before is used any more: sessions are replaced, handles found again. */
+  beginGeneration(): void
+  /** The breaker opened: those who wait would wait in vain. */
+  refuseWaiting(): void
+  /** The token answered. */
+  answered(): void
+  changed(report: BreakerReport): void
+  lost(cause: Pkcs11PoolError): void
+  back(downMs: number): void
+}
+
+/** How many of the breaker's longest waits pass between two probes while calls hang and none returns. */
+const PATIENCE = 6
+
+/** Failures of these come when all else is over, and show nothing that their cause had not shown before. */
+const ENDINGS: ReadonlySet<Operation> = new Set([Operation.CLOSE_SESSION, Operation.DROP_SESSIONS, Operation.UNLOAD])
+
+/**
+ * Finds out from failed calls whether the token, or all its sessions, are gone, and brings them back.
+ *
+ * It looks at the anchor, the session that holds the login. While that answers, a lost session was one of its own. When it is gone too, all
+ * sessions are dropped, the token is found again and logged in anew: a new generation, in which nothing of the old one is used. One such
+ * attempt runs at a time; while the breaker is open it is the breaker's probe.
+ */
+export class Recovery {
+  readonly breaker: Breaker
+  readonly #token: Token
+  readonly #probeTimeoutMs: number
+  readonly #hooks: RecoveryHooks
+  readonly #thrift: ProbeThrift
+  #attempt: Promise<void> | undefined
+  #dropped: Promise<void> | undefined
+  #lostAt: number | undefined
+  /** failures of calls made before this one show nothing any more */
+  #judgedFrom: number
+
+  constructor(token: Token, options: ResolvedResilience, hooks: RecoveryHooks) {
+    this.#token = token
+    this.#probeTimeoutMs = options.health.probeTimeoutMs
+    this.#hooks = hooks
+    this.#thrift = new ProbeThrift(systemClock, PATIENCE * options.breaker.maxBackoffMs)
+    this.#judgedFrom = token.engine.lastCall
+    this.breaker = new Breaker(options.breaker, systemClock, {
+      probe: () => this.attempt(),
+      changed: (report) => this.#breakerChanged(report),
+    })
+    token.engine.onFailure = (error, call) => this.#failed(error, call)
+  }
+
+  /** Resolves when the attempt that is under way is over, however it ended; undefined while none is. */
+  get underWay(): Promise<void> | undefined {
+    return this.#attempt?.catch(() => undefined)
+  }
+
+  /** Looks at the token, and brings it back where it was lost; those who ask meanwhile share the attempt. */
+  attempt(): Promise<void> {
+    this.#attempt ??= this.#restore().finally(() => {
+      this.#attempt = undefined
+    })
+    return this.#attempt
+  }
+
+  stop(): void {
+    this.breaker.stop()
+    this.#token.engine.onFailure = undefined
+  }
+
+  #failed(error: Pkcs11PoolError, { number, operation, session }: FailedCall): void {
+    if (ENDINGS.has(operation) || !isAfter(number, this.#judgedFrom)) return
+    switch (evidenceOf(error)) {
+      case 'nothing':
+        return
+      case 'failure':
+        // What is wrong is being found out already.
+        if (this.#attempt === undefined) this.breaker.failed(error)
+        return
+      case 'token gone':
+        void this.#drop(error)
+        this.breaker.trip(error)
+        return
+      case 'session gone':
+        if (session?.lost !== true) this.#look()
+        return
+      case 'module not initialised':
+        this.breaker.trip(error)
+    }
+  }
+
+  /** Whether all sessions have ended. */
+  #look(): void {
+    if (this.breaker.blocked || this.#attempt !== undefined) return
+    this.attempt().catch((error: Pkcs11PoolError) => this.breaker.trip(error))
+  }
+
+  async #restore(): Promise<void> {
+    const { engine, login } = this.#token
+    this.#thrift.check(engine.stats().hung)
+    try {
+      if (!(await anchorAnswers(this.#token, this.#probeTimeoutMs))) {
+        await this.#drop(sessionsEnded())
+        await this.#token.locate()
+        await login.ensure()
+      }
+    } catch (error) {
+      // The token answers, and has refused the PIN: a breaker could not say it better.
+      if (login.rejection === undefined) {
+        const failure = asError(error)
+        this.#thrift.failed(failure, engine.stats().hung)
+        throw failure
+      }
+    }
+    this.#thrift.succeeded()
+    this.#dropped = undefined
+    this.#hooks.answered()
+    if (!this.breaker.blocked) this.#back()
+  }
+
+  /** All sessions have ended. Resolves when what the module still has of them is closed: no new one is opened before. */
+  #drop(cause: Pkcs11PoolError): Promise<void> {
+    if (this.#dropped !== undefined) return this.#dropped
+    const { engine, timeoutMs } = this.#token
+    this.#dropped = engine.dropSessions({ timeoutMs }).catch(() => undefined)
+    this.#lost(cause)
+    this.#hooks.beginGeneration()
+    return this.#dropped
+  }
+
+  #breakerChanged(report: BreakerReport): void {
+    if (report.state === 'open') {
+      if (report.cause !== undefined) this.#lost(report.cause)
+      this.#hooks.refuseWaiting()
+    }
+    if (report.state === 'closed') {
+      this.#judgedFrom = this.#token.engine.lastCall
+      this.#hooks.beginGeneration()
+    }
+    this.#hooks.changed(report)
+    if (report.state === 'closed') this.#back()
+  }
+
+  #lost(cause: Pkcs11PoolError): void {
+    if (this.#lostAt !== undefined) return
+    this.#lostAt = systemClock.now()
+    this.#hooks.lost(cause)
+  }
+
+  #back(): void {
+    if (this.#lostAt === undefined) return
+    const downMs = systemClock.now() - this.#lostAt
+    this.#lostAt = undefined
+    this.#hooks.back(downMs)
+  }
+}
+
+function sessionsEnded(): Pkcs11PoolError {
+  return new Pkcs11PoolError(
+    'SESSION_LOST',
+    'the token dropped the session that holds the login, and all others with it',
+  )
+}
+
+function asError(error: unknown): Pkcs11PoolError {
+  if (error instanceof Pkcs11PoolError) return error
+  const reason = error instanceof Error ? error.message : String(error)
+  return new Pkcs11PoolError('INTERNAL', `looking at the token failed: ${reason}`, { cause: error })
+}
