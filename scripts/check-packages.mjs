@@ -11,7 +11,7 @@ const run = (command, args, cwd) =>
   execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
 
 try {
-  for (const name of ['pkcs11-pool', 'ssm']) {
+  for (const name of ['pkcs11-pool', 'pkcs11-chaos', 'ssm']) {
     const folder = join(root, 'packages', name)
     const [packed] = JSON.parse(
       run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', directory], folder),

@@ -107,8 +107,10 @@ install_dependencies() {
   printf '%s\n' "$hash" >"$marker"
 }
 
-# build [PROJECT...]: the addon, and the TypeScript of all or of the given projects with what they need
+# build [PROJECT...]: what is native and the TypeScript, of all, or of the given projects with what they need (the library's addon)
 build() {
-  step 'building the native addon' npm run --silent build:native --prefix "$root" || return
+  local only=()
+  [ $# -eq 0 ] || only=(--workspace pkcs11-pool)
+  step 'building what is native' npm run --silent build:native ${only[@]+"${only[@]}"} --prefix "$root" || return
   (cd "$root" && step 'compiling TypeScript' node node_modules/typescript/bin/tsc -b "$@")
 }

@@ -35,6 +35,9 @@ const permitted: [from: string, specifier: string][] = [
   ['packages/ssm/src/routes/x.ts', 'pkcs11-pool'],
   ['packages/ssm/src/routes/x.ts', '../problems/problem.js'],
   ['packages/ssm/test/x.test.ts', 'testkit'],
+  ['packages/pkcs11-chaos/src/x.ts', './rule.js'],
+  ['packages/pkcs11-chaos/src/cli/x.ts', '../chaos.js'],
+  ['packages/pkcs11-chaos/test/x.test.ts', 'pkcs11-pool'],
   ['bench/src/x.ts', 'testkit'],
 ]
 
@@ -56,6 +59,9 @@ const forbidden: [from: string, specifier: string][] = [
   ['packages/ssm/src/routes/x.ts', 'pkcs11-pool/dist/client.js'],
   ['packages/ssm/src/routes/x.ts', '../../../pkcs11-pool/src/client.js'],
   ['packages/testkit/src/x.ts', 'pkcs11-pool'],
+  ...['pkcs11-pool', 'pkcs11-ssm', 'testkit', 'bench', 'pkcs11js', '../../pkcs11-pool/src/errors.js'].map(
+    (specifier): [string, string] => ['packages/pkcs11-chaos/src/x.ts', specifier],
+  ),
 ]
 
 /** The cases the linter complains about, found in one run over a tree in which each has a file of its own. */
