@@ -94,6 +94,19 @@ need_packages() {
 
 compilers=(python3:python3 make:make g++:g++)
 
+# the real tokens that tests run on, and OpenSC's tool, which looks at them
+libraries=/usr/lib/$(uname -m)-linux-gnu
+# shellcheck disable=SC2034
+tokens=(
+  softhsm2-util:softhsm2 pkcs11-tool:opensc
+  /usr/sbin/pkcsslotd:opencryptoki
+  swtpm:swtpm "$libraries/libtpm2_pkcs11.so.1:libtpm2-pkcs11-1" tpm2_ptool:libtpm2-pkcs11-tools tpm2_load:tpm2-tools
+  /usr/sbin/tpm2-abrmd:tpm2-abrmd "$libraries/libtss2-tcti-tabrmd.so.0:libtss2-tcti-tabrmd0" "$libraries/libtss2-tcti-swtpm.so.0:libtss2-tcti-swtpm0"
+  dbus-daemon:dbus-daemon dbus-send:dbus-bin
+  "$libraries/libsoftokn3.so:libnss3"
+  p11-kit:p11-kit "$libraries/pkcs11/p11-kit-client.so:p11-kit-modules"
+)
+
 install_dependencies() {
   local marker=$root/node_modules/.installed-lock hash
   hash=$(sha256sum <"$root/package-lock.json")

@@ -1,24 +1,11 @@
-import { execFileSync } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import type { CreatedToken, TokenRequest } from './softhsm-worker.js'
-
-/** Keys to make on a token: one, or `count` of them whose ids count up from `id`. */
-export interface KeySpec {
-  /** CKA_LABEL. With `numbered`, the key's id is appended: `key-1`, `key-2`, … */
-  label: string
-  /** CKA_ID as 4 bytes, big-endian. @defaultValue 1 */
-  id?: number
-  /** `aes-*` and `des3` are secret keys, `ec-p256` and `rsa-2048` pairs. @defaultValue 'aes-256' */
-  type?: 'aes-128' | 'aes-256' | 'des3' | 'ec-p256' | 'rsa-2048'
-  /** @defaultValue 1 */
-  count?: number
-  /** @defaultValue false */
-  numbered?: boolean
-}
+import { askWorker } from './ask-worker.js'
+import { debianVersion } from './debian-package.js'
+import { type TestToken, TokenUnavailable } from './test-token.js'
+import { secret } from './secret.js'
+import type { KeySpec } from './token-worker.js'
 
 export interface TokenOptions {
   /** @defaultValue 'test' */
@@ -31,24 +18,15 @@ export interface TokenOptions {
   keys?: KeySpec[]
 }
 
-export interface SoftHsmToken {
-  /** the path of the PKCS#11 module */
-  module: string
-  label: string
+export interface SoftHsmToken extends TestToken {
   serial: string
-  /** the slot's id, which SoftHSM derives from the serial number */
-  slot: number
-  /** empty where the user PIN was left uninitialised */
-  pin: string
   soPin: string
   /** a file of mode 0600 that holds the user PIN and nothing else */
   pinFile: string
   /** the SoftHSM directory, shared by the tokens of one {@link SoftHsm} */
   directory: string
-  /** what another process needs in its environment to see the token */
   env: { SOFTHSM2_CONF: string }
-  /** makes keys on the token from a process of its own, so that the caller's module sees them as another application's */
-  createKeys(keys: KeySpec[]): void
+  server: undefined
   /** removes the SoftHSM directory; idempotent */
   remove(): void
 }
@@ -78,7 +56,7 @@ export function findSoftHsm(): string {
   const candidates = process.env.SOFTHSM2_MODULE === undefined ? MODULE_PATHS : [process.env.SOFTHSM2_MODULE]
   const found = candidates.find((path) => existsSync(path))
   if (found === undefined) {
-    throw new Error(
+    throw new TokenUnavailable(
       `no SoftHSM module at ${candidates.join(', ')}: install softhsm2, or set SOFTHSM2_MODULE to its path`,
     )
   }
@@ -103,20 +81,6 @@ export function createSoftHsm(options: { directory?: string } = {}): SoftHsm {
     `directories.tokendir = ${join(directory, 'tokens')}\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n`,
   )
   const env = { SOFTHSM2_CONF: configuration }
-  const ask = (request: TokenRequest): CreatedToken => {
-    const answer = execFileSync(
-      process.execPath,
-      [fileURLToPath(new URL('../dist/softhsm-worker.js', import.meta.url))],
-      {
-        input: JSON.stringify(request),
-        env: { ...process.env, ...env },
-        encoding: 'utf8',
-        stdio: ['pipe', 'pipe', 'inherit'],
-      },
-    )
-    // the other side of this pipe is `softhsm-worker.ts`, which writes exactly one such object
-    return JSON.parse(answer) as CreatedToken
-  }
   const remove = () => rmSync(directory, { recursive: true, force: true })
 
   return {
@@ -125,11 +89,15 @@ export function createSoftHsm(options: { directory?: string } = {}): SoftHsm {
     env,
     createToken(options = {}) {
       const { label = 'test', pin = secret(), soPin = secret(), keys = [] } = options
-      const { serial, slot } = ask({ module, create: { label, pin, soPin }, serial: null, pin, keys })
+      const fresh = { how: 'standard', label, pin, soPin } as const
+      const { serial, slot } = askWorker({ module, env }, { token: 'uninitialized', initialize: fresh, pin, keys })
       const pinFile = join(directory, `${serial}.pin`)
       writeFileSync(pinFile, pin ?? '', { mode: 0o600 })
+      const token = { module, env, token: { serial } }
       return {
+        name: 'SoftHSM',
         module,
+        initializeArgs: undefined,
         label,
         serial,
         slot,
@@ -138,11 +106,14 @@ export function createSoftHsm(options: { directory?: string } = {}): SoftHsm {
         pinFile,
         directory,
         env,
-        createKeys: (more) => void ask({ module, create: null, serial, pin, keys: more }),
+        server: undefined,
+        version: () => debianVersion('softhsm2'),
+        createKeys: (more) => void askWorker(token, { pin, keys: more }),
+        objects: () => askWorker(token, { pin, list: true }).objects,
         remove,
       }
     },
-    uninitializedSlot: () => ask({ module, create: null, serial: null, pin: null, keys: [] }).slot,
+    uninitializedSlot: () => askWorker({ module, env }, { token: 'uninitialized' }).slot,
     remove,
   }
 }
@@ -150,8 +121,4 @@ export function createSoftHsm(options: { directory?: string } = {}): SoftHsm {
 /** Makes a SoftHSM directory with one token in it. */
 export function createSoftHsmToken(options?: TokenOptions): SoftHsmToken {
   return createSoftHsm().createToken(options)
-}
-
-function secret(): string {
-  return randomBytes(9).toString('base64url')
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import type { SoftHsmToken } from './softhsm.js'
+import type { TestToken } from './test-token.js'
 
 /**
  * Runs OpenSC's pkcs11-tool on a token as its user and returns what it prints. The PIN travels in the environment.
@@ -7,7 +7,7 @@ import type { SoftHsmToken } from './softhsm.js'
  * @example pkcs11Tool(token, ['--list-objects'])
  */
 export function pkcs11Tool(
-  token: SoftHsmToken,
+  token: Pick<TestToken, 'module' | 'slot' | 'pin' | 'env'>,
   args: string[],
   options: { module?: string; login?: boolean } = {},
 ): string {

@@ -1,5 +1,6 @@
-import { afterAll } from 'vitest'
+import { afterAll, expect, test } from 'vitest'
 import { createSoftHsm, type SoftHsm, type SoftHsmToken, type TokenOptions } from './softhsm.js'
+import { type TestToken, TokenUnavailable } from './test-token.js'
 
 /**
  * Gives the test file a SoftHSM of its own: this process's `SOFTHSM2_CONF` points to it from now on, and it is removed after the
@@ -16,4 +17,31 @@ export function useSoftHsm(): SoftHsm {
 /** {@link useSoftHsm} with one token in it. */
 export function useSoftHsmToken(options?: TokenOptions): SoftHsmToken {
   return useSoftHsm().createToken(options)
+}
+
+/**
+ * Gives the test file a token, which is removed after the file's last test, and this process the environment that its module reads. It
+ * has to run before the module is initialised, in a process of the file's own. On a machine that lacks what the token needs it is
+ * undefined, and a skipped test says why; with `CI` set it fails there.
+ *
+ * @example
+ * ```ts
+ * const token = await useToken(() => createOpenCryptokiToken())
+ * ```
+ */
+export async function useToken(create: () => TestToken | Promise<TestToken>): Promise<TestToken | undefined> {
+  try {
+    const token = await create()
+    Object.assign(process.env, token.env)
+    afterAll(() => token.remove())
+    return token
+  } catch (error) {
+    if (!(error instanceof TokenUnavailable) || (process.env.CI ?? '') !== '') throw error
+    const { message } = error
+    test(`has what it needs on this machine (${message})`, ({ skip }) => {
+      skip(message)
+      expect.unreachable()
+    })
+    return undefined
+  }
 }
