@@ -87,6 +87,7 @@ struct ModuleReport {
 // What only the operations off the hot path need.
 struct JobDetails {
   std::string path;
+  std::optional<std::string> initializeArgs;
   std::shared_ptr<Module> module;  // that load acquired, or unload gives back
   std::shared_ptr<PinSecret> pin;
   CK_ULONG number = 0;

@@ -51,15 +51,21 @@ std::shared_ptr<Module> Module::find(const std::string& path, std::string& reaso
   return module;
 }
 
-CK_RV Module::acquire(std::string& reason, Fn& fn) {
+CK_RV Module::acquire(const std::optional<std::string>& arguments, std::string& reason, Fn& fn) {
   std::lock_guard<std::mutex> lock(lifecycle_);
   if (library_ == nullptr) {
     reason = load();
     if (!reason.empty()) return CKR_GENERAL_ERROR;
   }
   if (!initialized_) {
-    CK_RV rv = initialize(fn);
+    CK_RV rv = initialize(arguments, fn);
     if (rv != CKR_OK) return rv;
+  }
+  // Who asks for one configuration must not get the keys of another. What somebody else in the process has initialised it with, nobody
+  // can say.
+  if (arguments && (!ours_ || arguments != arguments_)) {
+    reason = "it is already initialised in this process, with other initializeArgs or none";
+    return CKR_CRYPTOKI_ALREADY_INITIALIZED;
   }
   users_++;
   return CKR_OK;
@@ -106,12 +112,18 @@ std::string Module::load() {
   return std::string();
 }
 
-CK_RV Module::initialize(Fn& fn) {
-  CK_C_INITIALIZE_ARGS arguments = {};
-  arguments.flags = CKF_OS_LOCKING_OK;
+CK_RV Module::initialize(const std::optional<std::string>& arguments, Fn& fn) {
+  // NSS has a member of its own where the standard has pReserved, and reads pReserved behind it.
+  struct {
+    CK_C_INITIALIZE_ARGS standard;
+    void* behind;
+  } given = {};
+  arguments_ = arguments;
+  given.standard.flags = CKF_OS_LOCKING_OK;
+  if (arguments_) given.standard.pReserved = arguments_->data();
   fn = Fn::C_Initialize;
   if (list_->C_Initialize == nullptr) return CKR_FUNCTION_NOT_SUPPORTED;
-  CK_RV rv = list_->C_Initialize(&arguments);
+  CK_RV rv = list_->C_Initialize(&given.standard);
   if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED) return rv;
   ours_ = rv == CKR_OK;
   initialized_ = true;

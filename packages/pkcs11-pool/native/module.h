@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "cryptoki.h"
@@ -18,8 +19,9 @@ class Module {
 
   explicit Module(std::string path) : path_(std::move(path)) {}
 
-  // Loads and initialises for one more user. `reason` is set where the file is no module; else the CK_RV of C_Initialize.
-  CK_RV acquire(std::string& reason, Fn& fn);
+  // Loads and initialises for one more user, with a string for CK_C_INITIALIZE_ARGS.pReserved where one is given. `reason` is set where
+  // the file is no module, or is initialised with another string; else the CK_RV of C_Initialize.
+  CK_RV acquire(const std::optional<std::string>& arguments, std::string& reason, Fn& fn);
 
   // One user less. The last one finalises, unless a call is still inside the module (C_Finalize beside another call is undefined)
   // or somebody else in the process had initialised it.
@@ -35,7 +37,7 @@ class Module {
 
  private:
   std::string load();
-  CK_RV initialize(Fn& fn);
+  CK_RV initialize(const std::optional<std::string>& arguments, Fn& fn);
 
   const std::string path_;
   std::mutex lifecycle_;  // held over C_Initialize and C_Finalize: the one lock that is, and only the engine's own threads take it
@@ -43,6 +45,7 @@ class Module {
   int users_ = 0;
   bool initialized_ = false;
   bool ours_ = false;
+  std::optional<std::string> arguments_;  // that it is initialised with; kept as long, for modules that keep the pointer
   void* library_ = nullptr;
   const CK_FUNCTION_LIST* list_ = nullptr;
   const CK_FUNCTION_LIST_3_0* list3_ = nullptr;

@@ -304,6 +304,7 @@ void readArguments(napi_env env, const napi_value* arguments, size_t count, Job&
   switch (job.operation) {
     case Operation::load:
       job.more().path = js::text(env, argument(0), "path");
+      if (js::typeOf(env, argument(1)) != napi_undefined) job.more().initializeArgs = js::text(env, argument(1), "initializeArgs");
       break;
     case Operation::inspect:
       job.more().wantsMechanisms = js::typeOf(env, argument(0)) == napi_undefined || toULong(env, argument(0), "mechanisms") != 0;

@@ -192,7 +192,7 @@ void Executor::run(Job& job, const Module* module) {
           return;
         }
         std::shared_ptr<Module> found = Module::find(details.path, details.text);
-        if (found) job.rv = found->acquire(details.text, job.fn);
+        if (found) job.rv = found->acquire(details.initializeArgs, details.text, job.fn);
         if (!details.text.empty()) job.outcome = Outcome::system;
         else if (job.rv == CKR_OK) details.module = std::move(found);
         return;

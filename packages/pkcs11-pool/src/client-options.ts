@@ -5,6 +5,7 @@ import {
   type HandleCacheOptions,
   type ResolvedHandleCacheOptions,
 } from './keys/handle-cache.js'
+import { INITIALIZE_ARGS, isInitializeArgs } from './pkcs11/initialize-args.js'
 import { checkNames, invalidOption as invalid, resolveDuration } from './pkcs11/option-values.js'
 import type { TokenSelector } from './pkcs11/token-info.js'
 import { DEFAULT_POOL_OPTIONS, type PoolOptions, type ResolvedPoolOptions, resolveOptions } from './pool/index.js'
@@ -21,6 +22,14 @@ export interface ClientPoolOptions extends PoolOptions {
 export interface ClientOptions extends ResilienceOptions {
   /** The path of the PKCS#11 library. */
   module: string
+  /**
+   * A string for the library's C_Initialize (`pReserved` of its arguments), where it wants one: NSS softokn takes its configuration so,
+   * `configdir='sql:/path/to/db' certPrefix='' keyPrefix='' secmod='secmod.db' flags=noModDB`. Clients of one library in one process
+   * share its initialisation, so all of them have to give the same one, or none.
+   *
+   * @defaultValue none (PKCS#11 2.40, section 5.4: NULL_PTR)
+   */
+  initializeArgs?: string | undefined
   /** The token: by label, by serial number, or by the number of its slot (which may shift; prefer the others). */
   token: TokenSelector
   /** The user's PIN. Without one nobody logs in, and private objects are not seen. */
@@ -39,6 +48,7 @@ export interface ClientOptions extends ResilienceOptions {
 /** Options with every default filled in. */
 export interface ResolvedClientOptions extends ResolvedResilience {
   module: string
+  initializeArgs: string | undefined
   token: TokenSelector
   pin: PinSource | undefined
   pool: ResolvedPoolOptions
@@ -51,6 +61,7 @@ export interface ResolvedClientOptions extends ResolvedResilience {
 const DEFAULT_OPERATION_TIMEOUT_MS = 5_000
 const NAMES = [
   'module',
+  'initializeArgs',
   'token',
   'pin',
   'pool',
@@ -66,9 +77,12 @@ const POOL_NAMES = [...Object.keys(DEFAULT_POOL_OPTIONS), 'operationTimeoutMs']
 /** @throws INVALID_OPTION naming the option, what was got and what is expected */
 export function resolveClientOptions(options: ClientOptions): ResolvedClientOptions {
   checkNames('createClient', options, NAMES)
-  const { module, token, pin, readOnly, connect } = options
+  const { module, initializeArgs, token, pin, readOnly, connect } = options
   if (typeof module !== 'string' || module === '') {
     throw invalid('module', module, "the path of a PKCS#11 library, such as '/usr/lib/softhsm/libsofthsm2.so'")
+  }
+  if (initializeArgs !== undefined && !isInitializeArgs(initializeArgs)) {
+    throw invalid('initializeArgs', initializeArgs, `a ${INITIALIZE_ARGS}`)
   }
   if (readOnly !== undefined && typeof readOnly !== 'boolean') throw invalid('readOnly', readOnly, 'true or false')
   if (connect !== undefined && connect !== 'eager' && connect !== 'lazy')
@@ -78,6 +92,7 @@ export function resolveClientOptions(options: ClientOptions): ResolvedClientOpti
   const { operationTimeoutMs, ...pool } = poolOptions
   return {
     module,
+    initializeArgs,
     token: resolveToken(token),
     pin: pin === undefined ? undefined : resolvePin(pin),
     pool: resolveOptions(lazyPool(pool, connect)),

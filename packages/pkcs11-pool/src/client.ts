@@ -287,6 +287,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
   let core: ClientCore | undefined
   const token = await Token.connect({
     module: resolved.module,
+    initializeArgs: resolved.initializeArgs,
     token: resolved.token,
     pin: resolved.pin,
     readOnly: resolved.readOnly,

@@ -4,7 +4,7 @@
  *
  * | operation | arguments | value |
  * |---|---|---|
- * | LOAD | path | `[cryptoki major, minor]` |
+ * | LOAD | path, string for C_Initialize or undefined | `[cryptoki major, minor]` |
  * | INSPECT | 0 to leave the mechanisms out | see `NativeModuleInfo` |
  * | OPEN_SESSION | slot, flags | the engine's number for the session |
  * | CLOSE_SESSION, LOGOUT | - | undefined |

@@ -19,6 +19,7 @@ export type PinSource =
 /** What connecting to a token takes. */
 export interface TokenOptions {
   module: string
+  initializeArgs: string | undefined
   token: TokenSelector
   pin: PinSource | undefined
   readOnly: boolean
@@ -64,7 +65,8 @@ export class Token implements LoginTarget {
     const { timeoutMs } = options
     try {
       if (pin !== undefined) await engine.run(Operation.LOAD_PIN, undefined, { timeoutMs }, pin)
-      await engine.run(Operation.LOAD, undefined, { timeoutMs, about: () => options.module }, options.module)
+      const { module, initializeArgs } = options
+      await engine.run(Operation.LOAD, undefined, { timeoutMs, about: () => module }, module, initializeArgs)
       const slot = await findSlot(engine, options.token, timeoutMs)
       return new Token(engine, slot, timeoutMs, pin, options)
     } catch (error) {
