@@ -15,6 +15,7 @@ import {
   resolveCloseTimeout,
 } from './pool/index.js'
 import { Recovery } from './recovery.js'
+import { HealthMonitor } from './resilience/health-monitor.js'
 import { HealthRecord } from './resilience/health-record.js'
 import type { OperationOptions } from './session/call-context.js'
 import { Deadline } from './session/deadline.js'
@@ -34,6 +35,7 @@ export class ClientCore implements LeaseHost {
   readonly emitter: ClientEmitter
   readonly health = new HealthRecord()
   readonly recovery: Recovery
+  readonly #monitor: HealthMonitor
   generation = 1
   #closing: Promise<{ abandoned: number }> | undefined
 
@@ -47,7 +49,8 @@ export class ClientCore implements LeaseHost {
     this.recovery = new Recovery(token, options, {
       beginGeneration: () => this.beginGeneration(),
       refuseWaiting: () => setImmediate(() => this.#refuseWaiting()),
-      answered: () => this.health.succeeded(),
+      answered: () => this.health.answered(),
+      failed: (error) => this.health.failed(error),
       changed: ({ state, retryAt, cause }) => {
         if (state === 'open') this.health.failed(cause)
         this.emitter.emit('breaker', { state, retryAt, cause })
@@ -66,6 +69,10 @@ export class ClientCore implements LeaseHost {
       },
       options.pool,
     )
+    this.#monitor = new HealthMonitor(options.health, systemClock, {
+      heardWithin: (ms) => this.health.heardWithin(ms),
+      look: (unusedForMs) => void this.#look(unusedForMs),
+    })
     this.emitter = new ClientEmitter(this.pool)
     this.operations = new KeyOperations(this, cache)
   }
@@ -158,6 +165,11 @@ export class ClientCore implements LeaseHost {
     throw breaker.refusal()
   }
 
+  /** At the sessions only where the token answers: each that hangs would cost a thread. */
+  async #look(unusedForMs: number): Promise<void> {
+    if (await this.recovery.probe()) this.pool.probeIdle(unusedForMs)
+  }
+
   /** After those whose own session could not be opened have heard of it: theirs is the better error. */
   #refuseWaiting(): void {
     const { breaker } = this.recovery
@@ -195,6 +207,7 @@ export class ClientCore implements LeaseHost {
   async #close(timeoutMs: number): Promise<{ abandoned: number }> {
     const deadline = new Deadline(timeoutMs)
     this.recovery.stop()
+    this.#monitor.stop()
     const { abandoned } = await this.pool.close({ timeoutMs })
     this.cache.clear()
     const { hung } = await this.token.close(deadline.within(timeoutMs))

@@ -15,8 +15,10 @@ export interface RecoveryHooks {
   beginGeneration(): void
   /** The breaker opened: those who wait would wait in vain. */
   refuseWaiting(): void
-  /** The token answered. */
+  /** The token answered a probe. */
   answered(): void
+  /** A probe failed that no call had asked for. */
+  failed(error: Pkcs11PoolError): void
   changed(report: BreakerReport): void
   lost(cause: Pkcs11PoolError): void
   back(downMs: number): void
@@ -71,6 +73,23 @@ export class Recovery {
       this.#attempt = undefined
     })
     return this.#attempt
+  }
+
+  /** Looks at a token that nobody has heard of; a failure counts as one, and where all sessions have ended, for certain. */
+  async probe(): Promise<boolean> {
+    const { login } = this.#token
+    // Nothing is open yet, or nothing may be sent.
+    if (this.breaker.blocked || login.anchor === undefined || login.rejection !== undefined) return false
+    try {
+      await this.attempt()
+      return !this.breaker.blocked
+    } catch (error) {
+      const failure = error as Pkcs11PoolError
+      this.#hooks.failed(failure)
+      if (this.#dropped === undefined) this.breaker.failed(failure)
+      else this.breaker.trip(failure)
+      return false
+    }
   }
 
   stop(): void {

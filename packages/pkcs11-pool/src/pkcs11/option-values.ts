@@ -38,6 +38,7 @@ export function resolveCount(name: string, value: number | undefined, otherwise:
 }
 
 export function invalidOption(name: string, value: unknown, expected: string): Pkcs11PoolError {
-  const got = typeof value === 'string' || typeof value === 'number' ? JSON.stringify(value) : describeValue(value)
+  const got =
+    typeof value === 'string' ? JSON.stringify(value) : typeof value === 'number' ? String(value) : describeValue(value)
   return new Pkcs11PoolError('INVALID_OPTION', `${name} is ${got}; expected ${expected}`)
 }

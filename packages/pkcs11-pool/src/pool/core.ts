@@ -223,6 +223,12 @@ export class PoolCore<T> {
     this.idle.addFirst(entry)
   }
 
+  /** Behind those that were used since: it was not. */
+  putBack(entry: PoolEntry<T>): void {
+    this.inUse.remove(entry)
+    this.idle.addLast(entry)
+  }
+
   /** Takes an entry out of the pool for good; does nothing when it is out. */
   retire(entry: PoolEntry<T>, reason: DestroyReason, error?: unknown): void {
     if (entry.list?.remove(entry)) this.bury(entry.resource, reason, error)
@@ -370,7 +376,11 @@ export class PoolCore<T> {
       entry.goodAt = now
       const unfit = this.unfit(entry, now)
       if (unfit !== undefined) this.retire(entry, unfit)
-      else if (!this.handOver(entry, now)) this.putIdle(entry, now)
+      else if (!this.handOver(entry, now)) {
+        if (entry.probed) this.putBack(entry)
+        else this.putIdle(entry, now)
+      }
+      entry.probed = false
     } else {
       this.counters.validateFailures += 1
       this.retire(entry, 'invalid', error)

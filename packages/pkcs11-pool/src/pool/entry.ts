@@ -25,6 +25,8 @@ export class PoolEntry<T> extends ListNode<PoolEntry<T>> implements Entry<T> {
   goodAt: number
   /** in use by its validation, by nobody else */
   validating = false
+  /** its validation was asked for by nobody who wants to use it */
+  probed = false
   acquiredAt = 0
   owner: string | undefined = undefined
   trace: Trace | undefined = undefined

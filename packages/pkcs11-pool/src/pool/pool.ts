@@ -17,6 +17,7 @@ import {
   resolveOptions,
   resolveSizes,
 } from './options.js'
+import { probeIdle } from './probing.js'
 import type { PoolStats } from './stats.js'
 
 /** What a pool gets from its surroundings; tests put their own in. */
@@ -122,6 +123,11 @@ export class Pool<T> {
   limitTo(count: number): void {
     checkLimit(count)
     this.#core.limitTo(count)
+  }
+
+  /** Validates what is idle and was not known to be good for so many milliseconds, without counting as a use of it. */
+  probeIdle(unknownForMs: number): void {
+    probeIdle(this.#core, unknownForMs)
   }
 
   /** Ends the waiting of all who wait, with what `error` makes for each. */

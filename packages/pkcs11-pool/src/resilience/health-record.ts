@@ -16,6 +16,7 @@ export interface HealthReport {
 /** Keeps what calls and probes tell about the token. */
 export class HealthRecord {
   #lastSuccess: number | undefined
+  #lastCall: number | undefined
   #lastFailure: { at: number; error: Pkcs11PoolError } | undefined
   #failing = false
   /** when calls began to fail, or to succeed again */
@@ -23,10 +24,26 @@ export class HealthRecord {
   #state: HealthReport['state'] = 'ok'
   #since = this.#turnedAt
 
+  /** A call succeeded. */
   succeeded(): void {
     const now = Date.now()
     this.#lastSuccess = now
+    this.#lastCall = now
     if (this.#failing) this.#turn(false, now)
+  }
+
+  /** A probe was answered. */
+  answered(): void {
+    this.#lastSuccess = Date.now()
+    if (this.#failing) this.#turn(false, this.#lastSuccess)
+  }
+
+  /** Whether a call has succeeded within so many milliseconds. */
+  heardWithin(ms: number): boolean {
+    if (this.#lastCall === undefined) return false
+    const ageMs = Date.now() - this.#lastCall
+    // The machine's clock may have been set back since.
+    return ageMs >= 0 && ageMs < ms
   }
 
   failed(error: unknown): void {

@@ -5,13 +5,25 @@ export type { BreakerOptions } from './breaker.js'
 
 /** How the token is looked at when no calls show how it is. */
 export interface HealthOptions {
+  /**
+   * How often the token is looked at while no call succeeds that would show how it is: with C_GetSessionInfo on the session that holds
+   * the login, and on sessions that are idle. Infinity: never. @defaultValue 10_000
+   */
+  probeIntervalMs?: number | undefined
   /** Milliseconds that the look at one session may take. @defaultValue 2_000 */
   probeTimeoutMs?: number | undefined
+  /**
+   * For tokens that end sessions which are not used: each session that was not used for an interval is looked at, also while others
+   * are in use, so that none is left alone for longer than two. @defaultValue false
+   */
+  keepAlive?: boolean | undefined
 }
 
 /** {@link HealthOptions} with every default filled in. */
 export interface ResolvedHealthOptions {
+  readonly probeIntervalMs: number
   readonly probeTimeoutMs: number
+  readonly keepAlive: boolean
 }
 
 /** What the client's options say of how it meets a token that fails. */
@@ -28,21 +40,19 @@ export interface ResolvedResilience {
   readonly health: ResolvedHealthOptions
 }
 
-const DEFAULT_BREAKER_OPTIONS: ResolvedBreakerOptions = Object.freeze({
-  failureThreshold: 5,
-  initialBackoffMs: 500,
-  maxBackoffMs: 10_000,
+/** The defaults of {@link ResilienceOptions}. */
+export const DEFAULT_RESILIENCE: ResolvedResilience = Object.freeze({
+  breaker: Object.freeze({ failureThreshold: 5, initialBackoffMs: 500, maxBackoffMs: 10_000 }),
+  health: Object.freeze({ probeIntervalMs: 10_000, probeTimeoutMs: 2_000, keepAlive: false }),
 })
 
-const DEFAULT_HEALTH_OPTIONS: ResolvedHealthOptions = Object.freeze({ probeTimeoutMs: 2_000 })
-
 /** @throws INVALID_OPTION naming the option, what was got and what is expected */
-export function resolveResilience(options: ResilienceOptions): ResolvedResilience {
-  return { breaker: resolveBreaker(options.breaker ?? {}), health: resolveHealth(options.health ?? {}) }
+export function resolveResilience({ breaker = {}, health = {} }: ResilienceOptions): ResolvedResilience {
+  return { breaker: resolveBreaker(breaker), health: resolveHealth(health) }
 }
 
 function resolveBreaker(given: BreakerOptions): ResolvedBreakerOptions {
-  const defaults = DEFAULT_BREAKER_OPTIONS
+  const defaults = DEFAULT_RESILIENCE.breaker
   checkNames('breaker', given, Object.keys(defaults))
   const backoffs = resolveBackoffs('breaker', given, defaults)
   return Object.freeze({
@@ -57,9 +67,18 @@ function resolveBreaker(given: BreakerOptions): ResolvedBreakerOptions {
 }
 
 function resolveHealth(given: HealthOptions): ResolvedHealthOptions {
-  const defaults = DEFAULT_HEALTH_OPTIONS
+  const defaults = DEFAULT_RESILIENCE.health
   checkNames('health', given, Object.keys(defaults))
+  const { probeIntervalMs, keepAlive } = given
+  if (keepAlive !== undefined && typeof keepAlive !== 'boolean') {
+    throw invalidOption('health.keepAlive', keepAlive, 'true or false')
+  }
   return Object.freeze({
+    probeIntervalMs:
+      probeIntervalMs === Number.POSITIVE_INFINITY
+        ? probeIntervalMs
+        : resolveDelay('health.probeIntervalMs', probeIntervalMs, defaults.probeIntervalMs, 1),
+    keepAlive: keepAlive ?? defaults.keepAlive,
     probeTimeoutMs: resolveDelay('health.probeTimeoutMs', given.probeTimeoutMs, defaults.probeTimeoutMs, 1),
   })
 }

@@ -1,32 +1,15 @@
-import pkcs11js from 'pkcs11js'
 import { expect, test } from 'vitest'
 import type { Client } from '../../src/index.js'
 import { breakerCloses } from '../support/next-event.js'
 import { rejection } from '../support/rejection.js'
-import { useWrappedToken } from '../support/wrapped-token.js'
+import { dropAllSessions, useWrappedToken } from '../support/wrapped-token.js'
 
-const { token, module, open } = useWrappedToken([{ label: 'k' }])
+const wrapped = useWrappedToken([{ label: 'k' }])
+const { module, open } = wrapped
 const iv = Buffer.alloc(16)
 const cbc = { mechanism: 'CKM_AES_CBC_PAD', iv } as const
 const key = { label: 'k' }
 const encrypt = (client: Client) => client.encrypt(key, cbc, iv)
-
-const other = new pkcs11js.PKCS11()
-other.load(module.module)
-const slotOfToken = () =>
-  other.C_GetSlotList(true).find((slot) => other.C_GetTokenInfo(slot).label.trim() === token.label)!
-
-/** The token ends all sessions of this process, and the login with them, as one does that was restarted. */
-function dropAllSessions(): void {
-  other.C_CloseAllSessions(slotOfToken())
-}
-
-/** Another part of this process logs everybody out: sessions stay, and see public objects only. */
-function logOut(): void {
-  const session = other.C_OpenSession(slotOfToken(), pkcs11js.CKF_SERIAL_SESSION | pkcs11js.CKF_RW_SESSION)
-  other.C_Logout(session)
-  other.C_CloseSession(session)
-}
 
 test('when all sessions have ended, calls that change nothing are answered all the same, after one new login', async () => {
   const client = await open({ pool: { maxSize: 8 } })
@@ -37,7 +20,7 @@ test('when all sessions have ended, calls that change nothing are answered all t
   client.on('tokenBack', () => events.push('back'))
   const before = module.calls('C_Login')
   for (let round = 1; round <= 3; round += 1) {
-    dropAllSessions()
+    dropAllSessions(wrapped)
     const answers = await Promise.all(Array.from({ length: 16 }, () => encrypt(client)))
     for (const answer of answers) expect(answer).toEqual(expected)
     expect(module.calls('C_Login') - before).toBe(round)
@@ -50,7 +33,7 @@ test('when all sessions have ended, calls that change nothing are answered all t
 test('what makes a key is not made again, and its error says that the session is gone', async () => {
   const client = await open({ pool: { maxSize: 1, minSize: 1 } })
   await encrypt(client)
-  dropAllSessions()
+  dropAllSessions(wrapped)
   const before = module.calls('C_GenerateKey')
   const template = { CKA_LABEL: 'new', CKA_TOKEN: true, CKA_VALUE_LEN: 32 }
   expect(await rejection(client.keys.generate('CKM_AES_KEY_GEN', template))).toMatchObject({
@@ -75,7 +58,7 @@ test('a session of the user’s own ends with its objects, and says so without a
   const client = await open({ pool: { maxSize: 2 } })
   await client.withSession(async (session) => {
     const object = await session.generateKey('CKM_AES_KEY_GEN', { CKA_VALUE_LEN: 32, CKA_TOKEN: false })
-    dropAllSessions()
+    dropAllSessions(wrapped)
     // Another's call finds it out.
     await encrypt(client)
     const before = module.calls('C_EncryptInit')
@@ -94,7 +77,7 @@ test('a session of the user’s own ends with its objects, and says so without a
 test('the session in which it shows fails by the token’s own answer, and is not used again', async () => {
   const client = await open({ pool: { maxSize: 2 } })
   await client.withSession(async (session) => {
-    dropAllSessions()
+    dropAllSessions(wrapped)
     expect(await rejection(session.generateRandom(4))).toMatchObject({ rvName: 'CKR_SESSION_HANDLE_INVALID' })
   })
   await encrypt(client)
@@ -105,7 +88,7 @@ test('a key’s handle of before is not used after, also where the token gave it
   const client = await open()
   await encrypt(client)
   const before = client.stats().keys.misses
-  dropAllSessions()
+  dropAllSessions(wrapped)
   await encrypt(client)
   expect(client.stats().keys.misses).toBeGreaterThan(before)
 })
@@ -114,7 +97,7 @@ test('where nothing is to be had of the token after its sessions ended, the brea
   const client = await open({ breaker: { initialBackoffMs: 2, maxBackoffMs: 5 } })
   await encrypt(client)
   module.fail('C_OpenSession', 'CKR_GENERAL_ERROR')
-  dropAllSessions()
+  dropAllSessions(wrapped)
   expect(await rejection(encrypt(client))).toMatchObject({ code: 'BREAKER_OPEN' })
   module.clear()
   await breakerCloses(client)
@@ -137,11 +120,11 @@ test('a session that the token did not end, whatever it answers of the anchor, i
 test('a search that nobody was logged in for is made again, so that no key counts as missing because of it', async () => {
   const client = await open({ keys: { cache: false } })
   await encrypt(client)
-  logOut()
+  dropAllSessions(wrapped, 'C_Logout')
   expect(await encrypt(client)).toHaveLength(32)
-  logOut()
+  dropAllSessions(wrapped, 'C_Logout')
   expect(await client.keys.find({ label: 'k' })).toHaveLength(1)
-  logOut()
+  dropAllSessions(wrapped, 'C_Logout')
   await client.withSession(async (session) => {
     expect(await session.findObjects({ CKA_LABEL: 'k' })).toHaveLength(1)
   })

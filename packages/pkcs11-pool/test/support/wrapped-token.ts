@@ -1,3 +1,4 @@
+import pkcs11js from 'pkcs11js'
 import { createWrappedModule, type SoftHsmToken, type WrappedModule } from 'testkit'
 import { useSoftHsmToken } from 'testkit/vitest'
 import { afterAll, afterEach } from 'vitest'
@@ -35,6 +36,22 @@ export function useWrappedToken(keys: Parameters<SoftHsmToken['createKeys']>[0] 
       return client
     },
   }
+}
+
+/** The token ends all sessions of this process, and the login with them, as one does that was restarted; or the login alone. */
+export function dropAllSessions(
+  { token, module }: WrappedToken,
+  by: 'C_CloseAllSessions' | 'C_Logout' = 'C_CloseAllSessions',
+): void {
+  // A module that is loaded twice is one to PKCS#11: its sessions are those of the process.
+  const other = new pkcs11js.PKCS11()
+  other.load(module.module)
+  const slot = other.C_GetSlotList(true).find((each) => other.C_GetTokenInfo(each).label.trim() === token.label)
+  if (slot === undefined) throw new Error('the token is not there')
+  if (by === 'C_CloseAllSessions') return other.C_CloseAllSessions(slot)
+  const session = other.C_OpenSession(slot, pkcs11js.CKF_SERIAL_SESSION)
+  other.C_Logout(session)
+  other.C_CloseSession(session)
 }
 
 /** An AES key whose value the test knows. */

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { type ClientOptions, Pkcs11PoolError } from '../../src/index.js'
 import { resolveClientOptions } from '../../src/client-options.js'
+import { type ClientOptions, Pkcs11PoolError } from '../../src/index.js'
 import { DEFAULT_HANDLE_CACHE_OPTIONS } from '../../src/keys/handle-cache.js'
 import { DEFAULT_POOL_OPTIONS } from '../../src/pool/index.js'
+import { DEFAULT_RESILIENCE } from '../../src/resilience/options.js'
 
 const needed = { module: '/lib/module.so', token: { label: 'demo' } }
 
@@ -25,8 +26,7 @@ test('module and token are all that must be given', () => {
     pool: DEFAULT_POOL_OPTIONS,
     operationTimeoutMs: 5_000,
     keys: DEFAULT_HANDLE_CACHE_OPTIONS,
-    breaker: { failureThreshold: 5, initialBackoffMs: 500, maxBackoffMs: 10_000 },
-    health: { probeTimeoutMs: 2_000 },
+    ...DEFAULT_RESILIENCE,
     readOnly: false,
     connect: 'eager',
   }
@@ -114,6 +114,41 @@ test('a lazy client holds no session ready, unless it was told to', () => {
   expect(resolveClientOptions({ ...needed, connect: 'lazy' }).pool.minSize).toBe(0)
   expect(resolveClientOptions({ ...needed, connect: 'lazy', pool: { minSize: 3 } }).pool.minSize).toBe(3)
   expect(resolveClientOptions({ ...needed, connect: 'eager' }).pool.minSize).toBe(2)
+})
+
+test('breaker and health are given in part, and what is left out is the default', () => {
+  const { breaker, health } = resolveClientOptions({
+    ...needed,
+    ...DEFAULT_RESILIENCE,
+  })
+  expect(breaker).toEqual({ failureThreshold: 1, initialBackoffMs: 20, maxBackoffMs: 10_000 })
+  expect(health).toEqual({ probeIntervalMs: Infinity, probeTimeoutMs: 2_000, keepAlive: true })
+})
+
+test('a default backoff gives way to the one that is given beside it', () => {
+  const backoffs = (breaker: object) => resolveClientOptions({ ...needed, breaker }).breaker
+  expect(backoffs({ maxBackoffMs: 100 })).toMatchObject({ initialBackoffMs: 100, maxBackoffMs: 100 })
+  expect(backoffs({ initialBackoffMs: 60_000 })).toMatchObject({ initialBackoffMs: 60_000, maxBackoffMs: 60_000 })
+  expect(refusalWith({ breaker: { initialBackoffMs: 2, maxBackoffMs: 1 } })).toContain(
+    'breaker.initialBackoffMs is 2; expected at most breaker.maxBackoffMs, which is 1',
+  )
+})
+
+test.each([
+  [{ breaker: { failureThreshold: 0 } }, 'breaker.failureThreshold is 0; expected a whole number from 1'],
+  [{ breaker: { failureThreshold: 1.5 } }, 'breaker.failureThreshold is 1.5'],
+  [
+    { breaker: { maxBackoffMs: Infinity } },
+    'breaker.maxBackoffMs is Infinity; expected milliseconds from 1 to 2147483647',
+  ],
+  [{ breaker: { threshold: 1 } }, 'unknown option "threshold" of breaker'],
+  [{ breaker: null }, 'breaker is null'],
+  [{ health: { probeIntervalMs: 0 } }, 'health.probeIntervalMs is 0; expected milliseconds from 1'],
+  [{ health: { probeTimeoutMs: '1' } }, 'health.probeTimeoutMs is "1"'],
+  [{ health: { keepAlive: 30 } }, 'health.keepAlive is 30; expected true or false'],
+  [{ health: { probeInterval: 1 } }, 'did you mean probeIntervalMs?'],
+])('%j is refused by its name', (options, message) => {
+  expect(refusalWith(options)).toContain(message)
 })
 
 test('durations are milliseconds from 0, and those that a timer counts are no longer than one can', () => {
