@@ -1,11 +1,10 @@
 import { ClientEmitter } from './client-events.js'
 import type { ResolvedClientOptions } from './client-options.js'
-import { CryptokiError, Pkcs11PoolError } from './errors.js'
+import { Pkcs11PoolError } from './errors.js'
 import { systemClock } from './internal/clock.js'
 import { KeyOperations } from './key-operations.js'
 import type { HandleCache } from './keys/handle-cache.js'
 import { Operation } from './pkcs11/protocol.js'
-import { RETURN_VALUES } from './pkcs11/return-values.js'
 import {
   type CloseOptions,
   createPool,
@@ -22,15 +21,15 @@ import { Deadline } from './session/deadline.js'
 import { PooledSession } from './session/pooled-session.js'
 import type { PinSource, Token } from './session/token.js'
 import type { LeaseHost } from './session-leases.js'
+import { SessionLimit } from './session-limit.js'
 
-/** How long a token that has no more sessions is left alone before more are asked for. */
-const SESSION_COUNT_RETRY_MS = 30_000
 /** Threads beside one a session: for opening, logging in and closing while all sessions are busy. */
 const SPARE_THREADS = 2
 
 /** Where pool, token, key cache and health of one client meet: everything behind the façade. */
 export class ClientCore implements LeaseHost {
   readonly pool: Pool<PooledSession>
+  readonly sessionLimit: SessionLimit
   readonly operations: KeyOperations
   readonly emitter: ClientEmitter
   readonly health = new HealthRecord()
@@ -65,6 +64,7 @@ export class ClientCore implements LeaseHost {
       {
         create: (signal) => this.#openSession(signal),
         validate: (pooled) => this.#validate(pooled),
+        exhausted: (error) => this.sessionLimit.refused(error),
         destroy: ({ session }) => token.closeSession(session),
       },
       options.pool,
@@ -73,6 +73,7 @@ export class ClientCore implements LeaseHost {
       heardWithin: (ms) => this.health.heardWithin(ms),
       look: (unusedForMs) => void this.#look(unusedForMs),
     })
+    this.sessionLimit = new SessionLimit(token, this.pool, options.readOnly)
     this.emitter = new ClientEmitter(this.pool)
     this.operations = new KeyOperations(this, cache)
   }
@@ -142,6 +143,7 @@ export class ClientCore implements LeaseHost {
 
   resize(sizes: PoolSizes): void {
     this.pool.resize(sizes)
+    this.sessionLimit.apply()
     this.token.engine.setMaxThreads(this.pool.stats().maxSize + SPARE_THREADS)
   }
 
@@ -177,25 +179,11 @@ export class ClientCore implements LeaseHost {
   }
 
   async #openSession(signal: AbortSignal): Promise<PooledSession> {
-    try {
-      // A session that is opened beside it would be one of the generation that ends.
-      await this.recovering
-      this.checkBreaker()
-      await this.token.login.ensure()
-      return new PooledSession(this.token.engine, await this.token.openSession(signal))
-    } catch (error) {
-      if (error instanceof CryptokiError && error.rv === RETURN_VALUES.CKR_SESSION_COUNT.rv) this.#sessionsRanOut()
-      throw error
-    }
-  }
-
-  /** The token has no more, because others have them: work with what is here, and ask again later. */
-  #sessionsRanOut(): void {
-    const { currentSize, creating, effectiveMaxSize } = this.pool.stats()
-    // One place less: others are still being opened, and may be there in a moment. Of several that are refused at once, those before
-    // this one count in `creating` until the pool has heard of them, but are out of the limit.
-    this.pool.limitTo(Math.max(currentSize, Math.min(currentSize + creating, effectiveMaxSize) - 1))
-    systemClock.setTimeout(() => this.pool.limitTo(Number.POSITIVE_INFINITY), SESSION_COUNT_RETRY_MS)
+    // A session that is opened beside it would be one of the generation that ends.
+    await this.recovering
+    this.checkBreaker()
+    await this.token.login.ensure()
+    return new PooledSession(this.token.engine, await this.token.openSession(signal))
   }
 
   async #validate({ engine, session }: PooledSession): Promise<boolean> {
@@ -208,6 +196,7 @@ export class ClientCore implements LeaseHost {
     const deadline = new Deadline(timeoutMs)
     this.recovery.stop()
     this.#monitor.stop()
+    this.sessionLimit.stop()
     const { abandoned } = await this.pool.close({ timeoutMs })
     this.cache.clear()
     const { hung } = await this.token.close(deadline.within(timeoutMs))

@@ -18,11 +18,16 @@ export function clientMetrics(stats: ClientStats, { state, breaker }: Health, la
     help,
     value,
   })
+  const { max, elsewhere } = stats.tokenSessions
+  const told = (name: string, help: string, value: number | undefined): Metric[] =>
+    value === undefined || value === Number.POSITIVE_INFINITY ? [] : [gauge(name, help, value)]
   return toPrometheusText(
     [
       gauge('max_size', 'Most sessions the pool may have.', stats.maxSize),
       gauge('min_size', 'Sessions the pool keeps ready.', stats.minSize),
       gauge('effective_max_size', 'Most sessions the token gives at present.', stats.effectiveMaxSize),
+      ...told('token_sessions_max', 'Sessions the token lets this process have, where it has a limit.', max),
+      ...told('token_sessions_elsewhere', 'Sessions of the token that are not of this client.', elsewhere),
       gauge('current_size', 'Sessions in the pool.', stats.currentSize),
       gauge('available', 'Idle sessions.', stats.available),
       gauge('in_use', 'Sessions in use.', stats.inUse),

@@ -32,6 +32,7 @@ import type { Session } from './session/session.js'
 import { digest, sign, verify } from './session/sign-verify.js'
 import { type PinSource, Token } from './session/token.js'
 import { leaseSession, runWithDedicatedSession, runWithSession } from './session-leases.js'
+import type { TokenSessions } from './session-limit.js'
 
 /** A client at one moment: the pool's figures, the engine's and the key cache's. */
 export interface ClientStats extends PoolStats {
@@ -41,6 +42,7 @@ export interface ClientStats extends PoolStats {
   generation: number
   /** how often the breaker opened, ever */
   breakerOpened: number
+  tokenSessions: TokenSessions
   engine: {
     /** threads, those in hanging calls included */
     threads: number
@@ -176,6 +178,7 @@ export class Client {
       logins: this.#core.token.login.generation,
       generation: this.#core.generation,
       breakerOpened: this.#core.recovery.breaker.report().opened,
+      tokenSessions: this.#core.sessionLimit.told,
       engine: { threads, queued, running, hung, abandoned, completed },
       keys: { cached: this.#core.cache.size, hits: this.#core.cache.hits, misses: this.#core.cache.misses },
     }
@@ -305,5 +308,6 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     throw error
   }
   core = new ClientCore(token, cache, resolved)
+  await core.sessionLimit.learn()
   return new Client(core)
 }

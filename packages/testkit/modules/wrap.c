@@ -20,6 +20,9 @@
 
 #define MAX_FUNCTIONS 128
 #define MAX_PATH_LENGTH 4096
+#ifndef CKR_SESSION_COUNT
+#define CKR_SESSION_COUNT 0xB1UL
+#endif
 
 /* Call numbers count from 1 in each function; `first` to `last` inclusive are affected. */
 struct range {
@@ -39,6 +42,7 @@ struct control {
   char module[MAX_PATH_LENGTH];  /* the real one */
   _Atomic int64_t open_sessions;
   _Atomic int64_t hanging;
+  _Atomic int64_t max_sessions;  /* how many may be open; 0 is as many as the real module lets */
   struct function functions[MAX_FUNCTIONS];
 };
 
@@ -111,11 +115,27 @@ static struct session {
   CK_SESSION_HANDLE handle;
   CK_SLOT_ID slot;
 } *sessions;
-static size_t session_count, session_capacity;
+static size_t session_count, session_capacity, sessions_opening;
 static pthread_mutex_t sessions_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static void add_session(CK_SESSION_HANDLE handle, CK_SLOT_ID slot) {
+/* A place for one more, where there is one. */
+static int reserve_session(void) {
+  int64_t max = atomic_load(&control->max_sessions);
   pthread_mutex_lock(&sessions_lock);
+  int free = max == 0 || (int64_t)(session_count + sessions_opening) < max;
+  if (free) sessions_opening += 1;
+  pthread_mutex_unlock(&sessions_lock);
+  return free;
+}
+
+/* Takes the place that was reserved, or gives it back where nothing was opened. */
+static void add_session(CK_RV opened, CK_SESSION_HANDLE handle, CK_SLOT_ID slot) {
+  pthread_mutex_lock(&sessions_lock);
+  sessions_opening -= 1;
+  if (opened != CKR_OK) {
+    pthread_mutex_unlock(&sessions_lock);
+    return;
+  }
   if (session_count == session_capacity) {
     session_capacity = session_capacity == 0 ? 64 : session_capacity * 2;
     sessions = realloc(sessions, session_capacity * sizeof *sessions);
@@ -220,8 +240,24 @@ CRYPTOKI_2_40_FUNCTIONS(PASS)
 #undef PASS
 
 static CK_RV open_session(CK_SLOT_ID slot, CK_FLAGS flags, void *application, CK_NOTIFY notify, CK_SESSION_HANDLE *session) {
-  CK_RV rv = pass_C_OpenSession(slot, flags, application, notify, session);
-  if (rv == CKR_OK) add_session(*session, slot);
+  CK_RV rv = enter(INDEX_C_OpenSession);
+  if (rv == CKR_OK && !reserve_session()) {
+    rv = CKR_SESSION_COUNT;
+  } else if (rv == CKR_OK) {
+    rv = real->C_OpenSession(slot, flags, application, notify, session);
+    add_session(rv, rv == CKR_OK ? *session : 0, slot);
+  }
+  leave(INDEX_C_OpenSession);
+  return rv;
+}
+
+/* Tells of a limit that is set what a token tells of its own; sessions that only read are not told apart. */
+static CK_RV get_token_info(CK_SLOT_ID slot, CK_TOKEN_INFO *info) {
+  CK_RV rv = pass_C_GetTokenInfo(slot, info);
+  CK_ULONG max = (CK_ULONG)atomic_load(&control->max_sessions);
+  if (rv != CKR_OK || max == 0) return rv;
+  info->ulMaxSessionCount = info->ulMaxRwSessionCount = max;
+  info->ulSessionCount = info->ulRwSessionCount = (CK_ULONG)atomic_load(&control->open_sessions);
   return rv;
 }
 
@@ -262,6 +298,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list) {
   CK_RV rv = load();
   if (rv != CKR_OK) return rv;
   own.C_GetFunctionList = C_GetFunctionList;
+  own.C_GetTokenInfo = get_token_info;
   own.C_OpenSession = open_session;
   own.C_CloseSession = close_session;
   own.C_CloseAllSessions = close_all_sessions;

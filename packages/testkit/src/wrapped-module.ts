@@ -45,7 +45,9 @@ export interface WrappedModule {
   release(name?: FunctionName): void
   /** calls of the function return the value and never reach the real module */
   fail(name: FunctionName, rv: ReturnValue, range?: CallRange): void
-  /** takes back every delay, hang and failure: of one function, or of all */
+  /** the token has room for so many sessions of this process, says so, and refuses more; Infinity ends it */
+  limitSessions(count: number): void
+  /** takes back every delay, hang and failure of one function; of all, and the limit of sessions */
   clear(name?: FunctionName): void
   /** how often the function was called so far */
   calls(name: FunctionName): number
@@ -59,11 +61,12 @@ export interface WrappedModule {
   remove(): void
 }
 
-// The layout of `struct control` in `modules/wrap.c`: a path, two counters, and one block of eight 64-bit numbers a function.
+// The layout of `struct control` in `modules/wrap.c`: a path, two counters, a limit, and one block of eight 64-bit numbers a function.
 const WORD = 8
 const OPEN_SESSIONS = 4096
 const HANGING = OPEN_SESSIONS + WORD
-const FUNCTIONS = HANGING + WORD
+const MAX_SESSIONS = HANGING + WORD
+const FUNCTIONS = MAX_SESSIONS + WORD
 const FUNCTION_SIZE = 8 * WORD
 const MAX_FUNCTIONS = 128
 const Field = {
@@ -122,7 +125,9 @@ export function createWrappedModule(token: { module: string }): WrappedModule {
       write(at(index, 'failRv'), returnValue(rv))
       setRange(index, 'fail', range)
     },
+    limitSessions: (count) => write(MAX_SESSIONS, count === Infinity ? 0 : count),
     clear(name) {
+      if (name === undefined) write(MAX_SESSIONS, 0)
       for (const index of chosen(name)) {
         write(at(index, 'delay'), 0)
         write(at(index, 'hangLast'), 0)

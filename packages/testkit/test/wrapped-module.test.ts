@@ -134,3 +134,18 @@ function otherProcess({ module }: WrappedModule) {
     p.C_Finalize()`
   return spawn(process.execPath, ['-e', script], { cwd: import.meta.dirname, env: process.env, stdio: 'inherit' })
 }
+
+test('a limit of sessions is told as the token’s own, and holds', () => {
+  const before = pkcs11.C_GetTokenInfo(slot)
+  wrapped.limitSessions(3)
+  const more = [1, 2].map(() => pkcs11.C_OpenSession(slot, pkcs11js.CKF_SERIAL_SESSION))
+  expect(rvOf(() => pkcs11.C_OpenSession(slot, pkcs11js.CKF_SERIAL_SESSION))).toBe(pkcs11js.CKR_SESSION_COUNT)
+  expect(pkcs11.C_GetTokenInfo(slot)).toMatchObject({ maxSessionCount: 3, sessionCount: 3, maxRwSessionCount: 3 })
+  for (const each of more) pkcs11.C_CloseSession(each)
+  expect(pkcs11.C_GetTokenInfo(slot)).toMatchObject({ maxSessionCount: 3, sessionCount: 1 })
+  wrapped.limitSessions(Infinity)
+  expect(pkcs11.C_GetTokenInfo(slot).maxSessionCount).toBe(before.maxSessionCount)
+  const many = [1, 2, 3, 4].map(() => pkcs11.C_OpenSession(slot, pkcs11js.CKF_SERIAL_SESSION))
+  expect(wrapped.openSessions()).toBe(5)
+  for (const each of many) pkcs11.C_CloseSession(each)
+})

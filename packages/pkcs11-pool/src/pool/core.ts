@@ -351,6 +351,8 @@ export class PoolCore<T> {
     const hopeless = error.category === 'credentials'
     this.counters.createFailures += 1
     this.backoff.fail(!hopeless)
+    // By one for each refusal: of those made beside it, some may be there in a moment.
+    if (this.factory.exhausted?.(cause) === true) this.lowerLimit(this.size + this.creations.running)
     if (hopeless) {
       // Whatever is tried for them fails alike, and trying could lock the account.
       for (const waiter of this.waiters.takeAll()) waiter.reject(createFailure(cause))
@@ -434,8 +436,13 @@ export class PoolCore<T> {
   }
 
   limitTo(count: number): void {
-    this.effectiveMaxSize = Math.min(this.maxSize, Math.max(1, count))
+    this.effectiveMaxSize = this.maxSize
+    this.lowerLimit(count)
     this.schedule()
+  }
+
+  lowerLimit(count: number): void {
+    this.effectiveMaxSize = Math.min(this.effectiveMaxSize, Math.max(1, count))
   }
 
   /** A listener or the factory may acquire meanwhile, but only what is left, and only while the pool is open. */

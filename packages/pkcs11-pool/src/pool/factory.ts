@@ -18,6 +18,12 @@ export interface PoolFactory<T> {
    * `validateIfIdleMs` ago. Without it every idle resource is taken to be good.
    */
   validate?(resource: T): boolean | Promise<boolean>
+  /**
+   * Whether a creation failed because the other side has no more to give. Then the pool works with what it has and with what is still
+   * being made, as after `limitTo`, and whoever waits waits for a release instead of being told of the failure. Without it, a
+   * failure is one.
+   */
+  exhausted?(cause: unknown): boolean
   /** Ends one resource; called exactly once for each that `create` delivered. */
   destroy(resource: T, reason: DestroyReason): void | Promise<void>
 }

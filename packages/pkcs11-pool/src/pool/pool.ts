@@ -115,9 +115,6 @@ export class Pool<T> {
    * Lowers the number of resources the pool may have, below `maxSize`, until {@link resize}, or `limitTo(Infinity)`, lifts it: for
    * when the other side has no more to give. Of 0, one remains, so that demand goes on trying.
    *
-   * A factory that lowers the limit to what there is, before its creation fails, has the waiter wait for a release instead of being
-   * told of the failure.
-   *
    * @throws INVALID_ARGUMENT
    */
   limitTo(count: number): void {
@@ -191,9 +188,10 @@ function asItIs<E>(entry: E): E {
 }
 
 function checkFactory(factory: Partial<PoolFactory<unknown>> | null | undefined): void {
-  for (const name of ['create', 'destroy', 'validate'] as const) {
+  for (const name of ['create', 'destroy', 'validate', 'exhausted'] as const) {
     const type = typeof factory?.[name]
-    if (type === 'function' || (name === 'validate' && type === 'undefined')) continue
+    const optional = name === 'validate' || name === 'exhausted'
+    if (type === 'function' || (optional && type === 'undefined')) continue
     throw new Pkcs11PoolError('INVALID_ARGUMENT', `factory.${name} is of type ${type}; expected a function`)
   }
 }

@@ -73,6 +73,11 @@ export class Login {
     return this.#generation
   }
 
+  /** Whether the anchor is open. */
+  get held(): boolean {
+    return this.#anchor !== undefined
+  }
+
   /** Resolves once the anchor is open and logged in; callers at the same time share one attempt. @throws CREDENTIALS_REJECTED and others */
   ensure(): Promise<void> {
     const { rejection } = this.#credentials

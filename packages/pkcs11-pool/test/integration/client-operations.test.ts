@@ -1,10 +1,10 @@
 import {
+  constants,
   createCipheriv,
   createDecipheriv,
   createECDH,
   createHash,
   createPublicKey,
-  constants,
   publicEncrypt,
   verify,
 } from 'node:crypto'

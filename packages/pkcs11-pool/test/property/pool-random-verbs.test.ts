@@ -44,7 +44,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       do: fc.constant('settle' as const),
       kind: fc.constantFrom('creates' as const, 'validates' as const, 'destroys' as const),
       which,
-      how: fc.constantFrom('ok' as const, 'ok' as const, 'error' as const, 'credentials' as const),
+      how: fc.constantFrom('ok' as const, 'ok' as const, 'error' as const, 'noMore' as const, 'credentials' as const),
     }),
   },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('behave' as const), as: behaviour }) },

@@ -26,6 +26,8 @@ export class FakeFactory implements PoolFactory<FakeResource> {
   validate?: (resource: FakeResource) => boolean | Promise<boolean>
   destroy: (resource: FakeResource, reason: DestroyReason) => void | Promise<void>
 
+  exhausted = (cause: unknown): boolean => cause === this.noMore
+
   onCreate: () => Ending = () => 'ok'
   onValidate: (resource: FakeResource) => Ending | boolean = () => true
   /** `ok` is at once, without a promise */
@@ -37,6 +39,8 @@ export class FakeFactory implements PoolFactory<FakeResource> {
   readonly validates: ManualCall[] = []
   readonly destroys: ManualCall[] = []
   error = new Error('the other side is down')
+  /** what a creation fails with that the other side has nothing left for */
+  readonly noMore = new Error('there is no more')
   validations = 0
   /** calls that have not ended, apart from those that end at once */
   readonly open = { creates: 0, validates: 0, destroys: 0 }

@@ -15,7 +15,12 @@ export type Step =
   | { do: 'acquire'; timeoutMs: number | undefined; abortable: boolean }
   | { do: 'tryAcquire' }
   | { do: 'abort' | 'release' | 'destroy' | 'releaseAgain'; which: number }
-  | { do: 'settle'; kind: 'creates' | 'validates' | 'destroys'; which: number; how: 'ok' | 'error' | 'credentials' }
+  | {
+      do: 'settle'
+      kind: 'creates' | 'validates' | 'destroys'
+      which: number
+      how: 'ok' | 'error' | 'noMore' | 'credentials'
+    }
   | { do: 'behave'; as: Behaviour }
   | { do: 'reset' }
   | { do: 'resize'; minSize: number; maxSize: number }
@@ -120,6 +125,7 @@ export class World {
       case 'settle': {
         const call = pick(this.factory[step.kind], step.which)
         if (step.how === 'ok') return call?.succeed()
+        if (step.how === 'noMore') return call?.fail(this.factory.noMore)
         return call?.fail(step.how === 'error' ? undefined : new Pkcs11PoolError('CREDENTIALS_REJECTED', 'no'))
       }
       case 'behave':

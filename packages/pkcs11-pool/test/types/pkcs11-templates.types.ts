@@ -1,6 +1,7 @@
 /** What the compiler must accept and refuse of templates. Nothing here is run: it is checked with the types of the tests. */
-import type { AttributeInputs } from '../../src/pkcs11/attribute-values.js'
+
 import type { ATTRIBUTES } from '../../src/pkcs11/attribute-types.js'
+import type { AttributeInputs } from '../../src/pkcs11/attribute-values.js'
 import {
   type AttributeName,
   type AttributeValues,

@@ -119,7 +119,8 @@ test('a lazy client holds no session ready, unless it was told to', () => {
 test('breaker and health are given in part, and what is left out is the default', () => {
   const { breaker, health } = resolveClientOptions({
     ...needed,
-    ...DEFAULT_RESILIENCE,
+    breaker: { failureThreshold: 1, initialBackoffMs: 20 },
+    health: { probeIntervalMs: Infinity, keepAlive: true },
   })
   expect(breaker).toEqual({ failureThreshold: 1, initialBackoffMs: 20, maxBackoffMs: 10_000 })
   expect(health).toEqual({ probeIntervalMs: Infinity, probeTimeoutMs: 2_000, keepAlive: true })

@@ -129,6 +129,43 @@ test('a creation that ignores its abort holds its place for createTimeoutMs once
   expect(pool.stats().stalled).toBe(0)
 })
 
+test('a creation that there is no more for leaves its waiter to wait for a release, and the pool at what it has', async () => {
+  const { pool, factory } = setUp({ maxSize: 8 })
+  const waiting = Array.from({ length: 8 }, () => pool.acquire())
+  expect(factory.creates).toHaveLength(8)
+  for (const call of factory.creates.slice(3)) call.fail(factory.noMore)
+  await settled()
+  expect(pool.stats()).toMatchObject({ creating: 3, waiting: 8, effectiveMaxSize: 3, createFailures: 5 })
+  for (const call of factory.creates.slice(0, 3)) call.succeed()
+  for (const acquired of waiting) (await acquired).release()
+  expect(pool.stats()).toMatchObject({ currentSize: 3, available: 3, created: 3, effectiveMaxSize: 3 })
+  pool.limitTo(Number.POSITIVE_INFINITY)
+  expect(pool.stats().effectiveMaxSize).toBe(8)
+})
+
+test('a refusal of what was beyond a lower limit already does not lower it', async () => {
+  const { pool, factory } = setUp({ maxSize: 8 })
+  const waiting = Array.from({ length: 8 }, () => pool.acquire())
+  pool.limitTo(3)
+  for (const call of factory.creates.slice(3)) call.fail(factory.noMore)
+  await settled()
+  expect(pool.stats()).toMatchObject({ creating: 3, effectiveMaxSize: 3 })
+  for (const call of factory.creates.slice(0, 3)) call.succeed()
+  for (const acquired of waiting) (await acquired).release()
+  expect(pool.stats()).toMatchObject({ currentSize: 3, effectiveMaxSize: 3 })
+})
+
+test('where there is nothing at all, everybody is told', async () => {
+  const { pool, factory } = setUp({ maxSize: 2 })
+  const waiting = [pool.acquire(), pool.acquire(), pool.acquire()].map(codeOf)
+  for (let at = 0; at < factory.creates.length; at++) {
+    factory.creates[at]?.fail(factory.noMore)
+    await settled()
+  }
+  expect(await Promise.all(waiting)).toEqual(['CREATE_FAILED', 'CREATE_FAILED', 'CREATE_FAILED'])
+  expect(pool.stats()).toMatchObject({ effectiveMaxSize: 1, creating: 0 })
+})
+
 test('filling up to minSize is tried again after a failure, later each time', async () => {
   const { pool, factory, clock } = setUp({ minSize: 1 })
   factory.onCreate = () => 'error'

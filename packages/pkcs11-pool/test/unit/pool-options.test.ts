@@ -97,4 +97,7 @@ test('a factory without its functions is refused', () => {
   expect(() => createPool(undefined as never)).toThrow('factory.create is of type undefined; expected a function')
   expect(() => createPool({ create } as never)).toThrow('factory.destroy is of type undefined')
   expect(() => createPool({ create, destroy, validate: 1 } as never)).toThrow('factory.validate is of type number')
+  expect(() => createPool({ create, destroy, exhausted: true } as never)).toThrow(
+    'factory.exhausted is of type boolean',
+  )
 })
