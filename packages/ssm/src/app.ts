@@ -3,8 +3,7 @@ import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Client } from 'pkcs11-pool'
 import { DEFAULTS, type SsmConfig } from './config/config.js'
 import { ClientHsm } from './hsm/client-hsm.js'
-import { KeyDirectory } from './hsm/key-directory.js'
-import { LabelLocks } from './hsm/label-locks.js'
+import { LabelKeys } from './hsm/label-keys.js'
 import { Readiness } from './hsm/readiness.js'
 import { KnownMethods } from './plugins/known-methods.js'
 import { requireLoopbackHost } from './plugins/loopback-host.js'
@@ -12,15 +11,19 @@ import { answerBrokenRequest } from './problems/broken-request.js'
 import { problemFromError } from './problems/from-error.js'
 import type { FailureCode } from './problems/from-library.js'
 import type { Problem } from './problems/problem.js'
+import type { Action } from './routes/actions.js'
+import { aesGcmRoutes } from './routes/aes-gcm.js'
 import { decryptRoutes } from './routes/decrypt.js'
 import { encryptRoutes } from './routes/encrypt.js'
-import { generateAesKeyRoutes } from './routes/generate-aes-key.js'
+import { generateKeyRoutes } from './routes/generate-keys.js'
 import { healthRoutes } from './routes/health.js'
 import { poolStatsRoutes } from './routes/pool-stats.js'
 import type { App, RouteContext } from './routes/routes.js'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
+    /** what a request to this route does, as roles are granted it */
+    action?: Action
     /** what a failure of the token means on this route */
     failure?: FailureCode
   }
@@ -74,8 +77,7 @@ export function buildApp({ client, config = {}, onFailure = () => {} }: AppOptio
   const hsm = new ClientHsm(client)
   const context: RouteContext = {
     hsm,
-    directory: new KeyDirectory((label) => hsm.findKeys(label)),
-    locks: new LabelLocks(),
+    keys: new LabelKeys(hsm),
     readiness: new Readiness(hsm),
     legacyAlgorithms: config.legacyAlgorithms ?? DEFAULTS.legacyAlgorithms,
     keyCache: config.keyCache ?? DEFAULTS.keyCache,
@@ -106,7 +108,8 @@ export function buildApp({ client, config = {}, onFailure = () => {} }: AppOptio
 
   encryptRoutes(app, context)
   decryptRoutes(app, context)
-  generateAesKeyRoutes(app, context)
+  aesGcmRoutes(app, context)
+  generateKeyRoutes(app, context)
   poolStatsRoutes(app, context)
   healthRoutes(app, context)
   return app

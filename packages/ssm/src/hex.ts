@@ -18,3 +18,8 @@ export function decodeHex(member: string, text: string): Buffer {
   }
   return Buffer.from(text, 'hex')
 }
+
+/** The same of a member that may be missing; clients out there send `""` where there is nothing. */
+export function decodeOptionalHex(member: string, text: string | undefined): Buffer | undefined {
+  return text === undefined || text === '' ? undefined : decodeHex(member, text)
+}

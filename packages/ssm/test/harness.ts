@@ -11,6 +11,8 @@ export interface Harness {
   failures: Problem[]
   post(url: string, body: unknown): Promise<Answer>
   get(url: string): Promise<Answer>
+  put(url: string, body: unknown): Promise<Answer>
+  delete(url: string, body: unknown): Promise<Answer>
   close(): Promise<void>
 }
 
@@ -36,7 +38,7 @@ export async function startHarness(
   })
   const failures: Problem[] = []
   const app = buildApp({ client, config, onFailure: (problem) => failures.push(problem) })
-  const send = async (method: 'GET' | 'POST', url: string, body?: unknown): Promise<Answer> => {
+  const send = async (method: 'GET' | 'POST' | 'PUT' | 'DELETE', url: string, body?: unknown): Promise<Answer> => {
     const response = await app.inject({
       method,
       url,
@@ -61,6 +63,8 @@ export async function startHarness(
     failures,
     post: (url, body) => send('POST', url, body),
     get: (url) => send('GET', url),
+    put: (url, body) => send('PUT', url, body),
+    delete: (url, body) => send('DELETE', url, body),
     close: async () => {
       await app.close()
       await client.close()

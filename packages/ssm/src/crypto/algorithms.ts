@@ -1,5 +1,6 @@
 import type { CipherMechanism } from '../hsm/hsm.js'
 import { Problem } from '../problems/problem.js'
+import { refuseReserved } from './labels.js'
 
 /** The kind of key an algorithm works with. */
 export type KeyFamily = 'AES' | 'DES' | 'DES3'
@@ -26,14 +27,8 @@ const ALGORITHMS: readonly Algorithm[] = [
   { number: 8, name: 'DES3_OurUsers', family: 'DES3', keyLabel: 'KEY_ENCRYPTION_DES3', use: 'internal' },
 ]
 
-/** Labels of the service's own keys: no route reads, lists, deletes or uses them. */
-const RESERVED_LABELS: ReadonlySet<string> = new Set([
-  'SSM_ENC_KEY',
-  'ENCRYPTION_KEY_INTERNAL_AES256',
-  'ENCRYPTION_KEY_INTERNAL_AES128',
-  'AUDIT_SIGNING_KEY',
-  'JWT_SIGNING_KEY',
-])
+/** Under which label AES-GCM encrypts: number 9, which no request takes, because it has routes of its own. */
+const GCM_KEY_LABEL = 'KEY_ENCRYPTION_AES256'
 
 const MECHANISMS = {
   AES: { ivBytes: 16, padded: 'CKM_AES_CBC_PAD', unpadded: 'CKM_AES_CBC', withoutIv: 'CKM_AES_ECB' },
@@ -64,7 +59,7 @@ export function encryptionAlgorithm(number: number, keyLabel: string, legacyAlgo
     )
   }
   const owner = ownerOf(keyLabel)
-  if (owner !== undefined && owner.keyLabel !== algorithm.keyLabel) throw labelMismatch(algorithm, owner)
+  if (owner !== undefined && owner.keyLabel !== algorithm.keyLabel) throw labelMismatch(owner, expectedLabel(algorithm))
   return algorithm
 }
 
@@ -79,8 +74,20 @@ export function decryptionAlgorithm(number: number, keyLabel: string): Algorithm
     throw new Problem('UNSUPPORTED_ALGORITHM', `encryption_algorithm: got ${number}, expected 1 to 8 to decrypt`)
   }
   const owner = ownerOf(keyLabel)
-  if (owner !== undefined && owner.family !== algorithm.family) throw labelMismatch(algorithm, owner)
+  if (owner !== undefined && owner.family !== algorithm.family) throw labelMismatch(owner, expectedLabel(algorithm))
   return algorithm
+}
+
+/** @throws Problem INVALID_KEY_TYPE where the label's keys are not for AES-GCM, VALIDATION_FAILED on a reserved label */
+export function requireGcmEncryptionLabel(keyLabel: string): void {
+  const owner = ownerOf(keyLabel)
+  if (owner !== undefined && owner.keyLabel !== GCM_KEY_LABEL) throw labelMismatch(owner, GCM_KEY_LABEL)
+}
+
+/** As of every decryption, the key decides which AES it is. @throws Problem as {@link requireGcmEncryptionLabel} */
+export function requireGcmDecryptionLabel(keyLabel: string): void {
+  const owner = ownerOf(keyLabel)
+  if (owner !== undefined && owner.family !== 'AES') throw labelMismatch(owner, GCM_KEY_LABEL)
 }
 
 /** The PKCS#11 mechanism: CBC with an IV, ECB without one. */
@@ -96,19 +103,18 @@ export function cipherMechanism(
 
 /** A label of the table belongs to its algorithm; any other label is the operator's own. */
 function ownerOf(keyLabel: string): Algorithm | undefined {
-  if (RESERVED_LABELS.has(keyLabel)) {
-    throw new Problem(
-      'VALIDATION_FAILED',
-      `key_label: ${keyLabel} is reserved for the service itself; use another label`,
-    )
-  }
+  refuseReserved(keyLabel)
   return ALGORITHMS.find((candidate) => candidate.keyLabel === keyLabel)
 }
 
-function labelMismatch(algorithm: Algorithm, owner: Algorithm): Problem {
+function expectedLabel({ keyLabel, number, name }: Algorithm): string {
+  return `${keyLabel} with encryption_algorithm ${number} (${name})`
+}
+
+function labelMismatch(owner: Algorithm, expected: string): Problem {
   return new Problem(
     'INVALID_KEY_TYPE',
-    `key_label: got ${owner.keyLabel}, whose keys are for ${owner.family}${owner.use === 'external' ? ' and only decrypt' : ''}, expected ` +
-      `${algorithm.keyLabel} with encryption_algorithm ${algorithm.number} (${algorithm.name})`,
+    `key_label: got ${owner.keyLabel}, whose keys are for ${owner.family}${owner.use === 'external' ? ' and only decrypt' : ''}, ` +
+      `expected ${expected}`,
   )
 }

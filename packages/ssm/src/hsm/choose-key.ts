@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { Problem } from '../problems/problem.js'
-import type { KeyChoice, StoredKey } from './hsm.js'
+import type { KeyChoice } from './hsm.js'
+import type { StoredKey } from './stored-key.js'
 
 /**
  * Picks a key to encrypt with, at random, so that load and exposure spread. Only keys that a decrypt can name again are picked:

@@ -1,8 +1,12 @@
-import type { Client, Session } from 'pkcs11-pool'
-import { encodeKeyId, decodeKeyId } from './key-id.js'
-import type { CipherMechanism, Enciphered, Hsm, HsmStats, KeyChoice, StoredKey } from './hsm.js'
+import type { Client, Session, Template } from 'pkcs11-pool'
+import type { KeyFamily } from '../crypto/algorithms.js'
+import type { CipherMechanism, Enciphered, Hsm, HsmStats, KeyChoice, KeyToImport, KeyToMake, Sealed } from './hsm.js'
+import { type KeyDetails, type StoredKey, storedKey, visibleKeys } from './stored-key.js'
 
 const SECRET_KEY = 'CKO_SECRET_KEY'
+
+const GENERATION = { AES: 'CKM_AES_KEY_GEN', DES: 'CKM_DES_KEY_GEN', DES3: 'CKM_DES3_KEY_GEN' } as const
+const KEY_TYPES = { AES: 'CKK_AES', DES: 'CKK_DES', DES3: 'CKK_DES3' } as const
 
 /** The service's view of a token, over a client of the library. */
 export class ClientHsm implements Hsm {
@@ -12,9 +16,14 @@ export class ClientHsm implements Hsm {
     this.#client = client
   }
 
-  async findKeys(label: string): Promise<StoredKey[]> {
+  async findKeys(label: string): Promise<KeyDetails[]> {
     const found = await this.#client.keys.find({ label, class: SECRET_KEY })
-    return found.flatMap(({ id }) => storedKey(label, id))
+    return found.flatMap(storedKey)
+  }
+
+  async findAllKeys(): Promise<KeyDetails[]> {
+    const found = await this.#client.keys.find({ class: SECRET_KEY })
+    return found.flatMap(storedKey)
   }
 
   encrypt(key: StoredKey, mechanism: CipherMechanism, plain: Uint8Array): Promise<Buffer> {
@@ -23,6 +32,14 @@ export class ClientHsm implements Hsm {
 
   decrypt(key: StoredKey, mechanism: CipherMechanism, cipher: Uint8Array): Promise<Buffer> {
     return this.#client.decrypt(referenceOf(key), mechanism, cipher)
+  }
+
+  seal(key: StoredKey, plain: Uint8Array, aad: Uint8Array | undefined): Promise<Sealed> {
+    return this.#client.seal(referenceOf(key), plain, { aad })
+  }
+
+  open(key: StoredKey, sealed: Sealed, aad: Uint8Array | undefined): Promise<Buffer> {
+    return this.#client.open(referenceOf(key), sealed, { aad })
   }
 
   findAndEncrypt(label: string, choose: KeyChoice, mechanism: CipherMechanism, plain: Uint8Array): Promise<Enciphered> {
@@ -38,21 +55,33 @@ export class ClientHsm implements Hsm {
     return this.#client.withDedicatedSession((session) => encryptOn(session, label, choose, mechanism, plain))
   }
 
-  async generateAesKey(label: string, id: number, bits: 128 | 256): Promise<number | bigint> {
-    const key = await this.#client.keys.generate('CKM_AES_KEY_GEN', {
-      CKA_CLASS: SECRET_KEY,
-      CKA_KEY_TYPE: 'CKK_AES',
-      CKA_VALUE_LEN: bits / 8,
-      CKA_LABEL: label,
-      CKA_ID: encodeKeyId(id),
-      CKA_TOKEN: true,
-      CKA_PRIVATE: true,
-      CKA_SENSITIVE: true,
-      CKA_EXTRACTABLE: false,
+  async generateKey({ label, ckaId, family, bits }: KeyToMake): Promise<number | bigint> {
+    const key = await this.#client.keys.generate(GENERATION[family], {
+      ...templateOf(label, ckaId, family),
+      // a DES key has one length, and tokens refuse to be told it
+      ...(family === 'AES' && { CKA_VALUE_LEN: bits / 8 }),
       CKA_ENCRYPT: true,
-      CKA_DECRYPT: true,
     })
     return key.handle
+  }
+
+  async importKey({ label, ckaId, family, value }: KeyToImport): Promise<number | bigint> {
+    const key = await this.#client.keys.import({
+      ...templateOf(label, ckaId, family),
+      CKA_ENCRYPT: false,
+      CKA_WRAP: false,
+      CKA_UNWRAP: false,
+      CKA_VALUE: value,
+    })
+    return key.handle
+  }
+
+  destroyKey(key: StoredKey): Promise<void> {
+    return this.#client.keys.destroy(referenceOf(key))
+  }
+
+  changeKeyId(key: StoredKey, ckaId: Buffer): Promise<void> {
+    return this.#client.keys.update(referenceOf(key), { CKA_ID: ckaId })
   }
 
   async probe(): Promise<void> {
@@ -61,6 +90,21 @@ export class ClientHsm implements Hsm {
 
   stats(): HsmStats {
     return this.#client.stats()
+  }
+}
+
+/** What every key that comes from here has. */
+function templateOf(label: string, ckaId: Buffer, family: KeyFamily): Template {
+  return {
+    CKA_CLASS: SECRET_KEY,
+    CKA_KEY_TYPE: KEY_TYPES[family],
+    CKA_LABEL: label,
+    CKA_ID: ckaId,
+    CKA_TOKEN: true,
+    CKA_PRIVATE: true,
+    CKA_SENSITIVE: true,
+    CKA_EXTRACTABLE: false,
+    CKA_DECRYPT: true,
   }
 }
 
@@ -73,21 +117,16 @@ async function encryptOn(
   plain: Uint8Array,
 ): Promise<Enciphered> {
   const handles = await session.findObjects({ CKA_CLASS: SECRET_KEY, CKA_LABEL: label, CKA_TOKEN: true })
-  const found = []
+  const found: KeyDetails[] = []
   for (const handle of handles) {
     const { CKA_ID } = await session.getAttributes(handle, ['CKA_ID'])
-    found.push(...storedKey(label, CKA_ID ?? Buffer.alloc(0)).map((key) => ({ key, handle })))
+    const id = CKA_ID ?? Buffer.alloc(0)
+    found.push(...storedKey({ handle, label, id, keyType: undefined, sizeBits: undefined }))
   }
-  const key = choose(found.map((each) => each.key))
-  const chosen = found.find((each) => each.key === key)
+  const key = choose(visibleKeys(found))
+  const chosen = found.find((each) => each === key)
   if (chosen === undefined) throw new Error('the choice among the keys of a label was none of them')
   return { key, ciphertext: await session.encrypt(chosen.handle, mechanism, plain) }
-}
-
-/** None where clients cannot name the key. */
-function storedKey(label: string, ckaId: Buffer): StoredKey[] {
-  const id = decodeKeyId(ckaId)
-  return id === undefined ? [] : [{ label, id, ckaId }]
 }
 
 function referenceOf({ label, ckaId }: StoredKey) {

@@ -1,3 +1,6 @@
+import type { KeyFamily } from '../crypto/algorithms.js'
+import type { KeyDetails, StoredKey } from './stored-key.js'
+
 /** The mechanisms the routes use, by the standard's names. */
 export type CipherMechanism =
   | {
@@ -12,15 +15,6 @@ export type CipherMechanism =
     }
   | { mechanism: 'CKM_AES_ECB' | 'CKM_DES_ECB' | 'CKM_DES3_ECB' }
 
-/** A secret key on the token, as the wire knows it. */
-export interface StoredKey {
-  label: string
-  /** what clients call it; 0 where CKA_ID is empty or all zeros */
-  id: number
-  /** CKA_ID as it is on the token, which may be shorter than 4 bytes */
-  ckaId: Buffer
-}
-
 /** Chooses one of the keys under a label. @throws Problem where none will do */
 export type KeyChoice = (keys: readonly StoredKey[]) => StoredKey
 
@@ -28,6 +22,31 @@ export type KeyChoice = (keys: readonly StoredKey[]) => StoredKey
 export interface Enciphered {
   key: StoredKey
   ciphertext: Buffer
+}
+
+/** What AES-GCM makes of a plaintext. */
+export interface Sealed {
+  /** 12 bytes, the one that the token really used */
+  iv: Buffer
+  ciphertext: Buffer
+  /** 16 bytes */
+  tag: Buffer
+}
+
+/** A key to be made on the token. */
+export interface KeyToMake {
+  label: string
+  ckaId: Buffer
+  family: KeyFamily
+  bits: number
+}
+
+/** A key to be put on the token with a value that somebody else has too: it may decrypt, and nothing else. */
+export interface KeyToImport {
+  label: string
+  ckaId: Buffer
+  family: KeyFamily
+  value: Uint8Array
 }
 
 /** The pool at one moment; more counts than these may be there. */
@@ -43,12 +62,18 @@ export interface HsmStats {
  * library's errors, which `problems/from-library.ts` turns into answers.
  */
 export interface Hsm {
-  /** asks the token for the secret keys under a label whose ids clients can name */
-  findKeys(label: string): Promise<StoredKey[]>
+  /** asks the token for the secret keys under a label whose ids clients can name, those that wait to replace another included */
+  findKeys(label: string): Promise<KeyDetails[]>
+  /** the same for every label there is */
+  findAllKeys(): Promise<KeyDetails[]>
   /** encrypts on a pooled session; the key's handle comes from the library's cache */
   encrypt(key: StoredKey, mechanism: CipherMechanism, plain: Uint8Array): Promise<Buffer>
   /** decrypts on a pooled session; the key's handle comes from the library's cache */
   decrypt(key: StoredKey, mechanism: CipherMechanism, cipher: Uint8Array): Promise<Buffer>
+  /** AES-GCM with a fresh IV */
+  seal(key: StoredKey, plain: Uint8Array, aad: Uint8Array | undefined): Promise<Sealed>
+  /** what {@link Hsm.seal} was given */
+  open(key: StoredKey, sealed: Sealed, aad: Uint8Array | undefined): Promise<Buffer>
   /** finds and encrypts on a pooled session, no cache consulted */
   findAndEncrypt(label: string, choose: KeyChoice, mechanism: CipherMechanism, plain: Uint8Array): Promise<Enciphered>
   /** the old way: opens a session outside the pool, logs in, finds, encrypts, and closes it */
@@ -58,8 +83,12 @@ export interface Hsm {
     mechanism: CipherMechanism,
     plain: Uint8Array,
   ): Promise<Enciphered>
-  /** makes an AES key that never leaves the token, and gives its handle */
-  generateAesKey(label: string, id: number, bits: 128 | 256): Promise<number | bigint>
+  /** makes a key that never leaves the token, and gives its handle */
+  generateKey(key: KeyToMake): Promise<number | bigint>
+  /** puts a key on the token, and gives its handle */
+  importKey(key: KeyToImport): Promise<number | bigint>
+  destroyKey(key: StoredKey): Promise<void>
+  changeKeyId(key: StoredKey, ckaId: Buffer): Promise<void>
   /** resolves when the token has answered just now */
   probe(): Promise<void>
   stats(): HsmStats

@@ -1,4 +1,4 @@
-import type { StoredKey } from './hsm.js'
+import type { StoredKey } from './stored-key.js'
 
 /**
  * How long a label's list of keys is believed, in milliseconds. Within it a key that another process made under a label known

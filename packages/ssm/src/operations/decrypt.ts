@@ -1,9 +1,7 @@
 import { type Algorithm, cipherMechanism, ivBytes } from '../crypto/algorithms.js'
-import { keyWithId } from '../hsm/choose-key.js'
 import type { Hsm } from '../hsm/hsm.js'
-import type { KeyDirectory } from '../hsm/key-directory.js'
+import type { LabelKeys } from '../hsm/label-keys.js'
 import { Problem } from '../problems/problem.js'
-import { withKey } from './with-key.js'
 
 /** What is to be decrypted, and with which key. */
 export interface Decryption {
@@ -18,7 +16,7 @@ export interface Decryption {
 }
 
 /** @throws Problem VALIDATION_FAILED on an IV of another length than the cipher's block, KEY_NOT_FOUND, KEY_AMBIGUOUS */
-export async function decrypt(hsm: Hsm, directory: KeyDirectory, request: Decryption): Promise<Buffer> {
+export async function decrypt(hsm: Hsm, keys: LabelKeys, request: Decryption): Promise<Buffer> {
   const { keyLabel, id, algorithm, cipher, iv, padding } = request
   const expected = ivBytes(algorithm)
   if (iv !== undefined && iv.length !== expected) {
@@ -28,8 +26,6 @@ export async function decrypt(hsm: Hsm, directory: KeyDirectory, request: Decryp
     )
   }
   const mechanism = cipherMechanism(algorithm, iv, padding)
-  const { value } = await withKey(directory, keyLabel, keyWithId(keyLabel, id), (key) =>
-    hsm.decrypt(key, mechanism, cipher),
-  )
+  const { value } = await keys.use(keyLabel, id, (key) => hsm.decrypt(key, mechanism, cipher))
   return value
 }

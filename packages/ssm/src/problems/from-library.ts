@@ -4,7 +4,15 @@ import { Problem, type ProblemCode } from './problem.js'
 /** What the request was trying to do: the code for a failure that is nothing but its own. */
 export type FailureCode = Extract<
   ProblemCode,
-  'ENCRYPTION_ERROR' | 'DECRYPTION_ERROR' | 'KEY_GENERATION_ERROR' | 'INTERNAL_ERROR'
+  | 'ENCRYPTION_ERROR'
+  | 'DECRYPTION_ERROR'
+  | 'AUTHENTICATION_FAILED'
+  | 'KEY_GENERATION_ERROR'
+  | 'KEY_STORAGE_ERROR'
+  | 'KEY_UPDATE_ERROR'
+  | 'KEY_DELETION_ERROR'
+  | 'KEY_GET_ERROR'
+  | 'INTERNAL_ERROR'
 >
 
 /** Seconds after which a client may try again while the HSM is away. */
@@ -14,7 +22,12 @@ const FAILURES: Readonly<Record<FailureCode, string>> = {
   ENCRYPTION_ERROR: 'the token could not encrypt with this key',
   // one sentence for every cause: a caller must not learn whether it was padding, length or content
   DECRYPTION_ERROR: 'the data could not be decrypted with this key, algorithm and iv',
+  AUTHENTICATION_FAILED: 'the tag does not verify: data, key, iv, tag or aad are not those of the encryption',
   KEY_GENERATION_ERROR: 'the token could not make the key',
+  KEY_STORAGE_ERROR: 'the token did not take the key',
+  KEY_UPDATE_ERROR: 'the token did not replace the key',
+  KEY_DELETION_ERROR: 'the token did not delete the key',
+  KEY_GET_ERROR: 'the token could not look the keys up',
   INTERNAL_ERROR: 'something went wrong here that is not your fault; the log of the service says what',
 }
 
@@ -24,6 +37,9 @@ const ABOUT_THE_KEY: ReadonlySet<string> = new Set([
   'CKR_KEY_FUNCTION_NOT_PERMITTED',
   'CKR_KEY_SIZE_RANGE',
 ])
+
+/** What is refused for its data: one answer for every reason. */
+const ABOUT_DATA: ReadonlySet<FailureCode> = new Set(['DECRYPTION_ERROR', 'AUTHENTICATION_FAILED'])
 
 /** Where an error is in the token itself or on the way to it. */
 const UNAVAILABLE: ReadonlySet<ErrorCategory> = new Set(['token', 'module', 'login', 'overload'])
@@ -108,10 +124,13 @@ function fromCryptoki(error: CryptokiError, failure: FailureCode): Problem {
       cause: error,
     })
   }
-  // tokens answer FUNCTION_FAILED, DEVICE_ERROR and the like to bad padding too: what C_Decrypt says is about the data, whatever it says
-  const aboutData = failure === 'DECRYPTION_ERROR' && error.fn === 'C_Decrypt' && error.rvName !== 'CKR_DEVICE_REMOVED'
+  // tokens answer FUNCTION_FAILED, DEVICE_ERROR and the like to bad padding and tags too: what C_Decrypt says is about the data,
+  // whatever it says
+  const aboutData = ABOUT_DATA.has(failure) && error.fn === 'C_Decrypt' && error.rvName !== 'CKR_DEVICE_REMOVED'
   if (UNAVAILABLE.has(error.category) && !aboutData) return unavailable('the HSM does not answer as it should', error)
-  return new Problem(failure, FAILURES[failure], { cause: error })
+  // before it has seen any data, a token cannot say that a tag is wrong
+  const code = failure === 'AUTHENTICATION_FAILED' && !aboutData ? 'DECRYPTION_ERROR' : failure
+  return new Problem(code, FAILURES[code], { cause: error })
 }
 
 /** Whole seconds, at least one. */

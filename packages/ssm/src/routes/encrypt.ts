@@ -9,10 +9,10 @@ const OLD_WAY_PATH = '/encrypt'
 
 /** `POST /crypto/encrypt`, its old name `/encrypt-pool`, and `/encrypt`, which does the same the old way. */
 export function encryptRoutes(app: App, context: RouteContext): void {
-  const { hsm, directory } = context
-  const pooled = context.keyCache ? encryptPooled(hsm, directory) : encryptFinding(hsm)
+  const { hsm, keys } = context
+  const pooled = context.keyCache ? encryptPooled(hsm, keys) : encryptFinding(hsm, keys)
   for (const path of PATHS) add(app, path, context, pooled)
-  add(app, OLD_WAY_PATH, context, encryptOldWay(hsm))
+  add(app, OLD_WAY_PATH, context, encryptOldWay(hsm, keys))
 }
 
 function add(app: App, path: string, { legacyAlgorithms }: RouteContext, encrypt: Encrypt): void {
@@ -20,7 +20,7 @@ function add(app: App, path: string, { legacyAlgorithms }: RouteContext, encrypt
     path,
     {
       schema: { body: encryptRequest, response: { 201: encryptAnswer } },
-      config: { failure: 'ENCRYPTION_ERROR' },
+      config: { action: 'ENCRYPT_DATA', failure: 'ENCRYPTION_ERROR' },
     },
     async (request, reply) => {
       const answer = await answerTo(request.body, legacyAlgorithms, encrypt)

@@ -1,3 +1,4 @@
+import { underBothNames } from './paths.js'
 import type { App, RouteContext } from './routes.js'
 
 /**
@@ -5,11 +6,11 @@ import type { App, RouteContext } from './routes.js'
  * an operator. Neither asks the token: `/readyz` does.
  */
 export function healthRoutes(app: App, { readiness }: RouteContext): void {
-  for (const path of ['/crypto/health-check', '/health-check']) {
-    app.get(path, async () => ({ status: 'OK', message: 'Status is ok' }))
+  for (const path of underBothNames('health-check')) {
+    app.get(path, { config: { action: 'HEALTH_CHECK' } }, async () => ({ status: 'OK', message: 'Status is ok' }))
   }
-  app.get('/healthz', async () => ({ status: 'ok' }))
-  app.get('/readyz', async () => {
+  app.get('/healthz', { config: { action: 'OPERATE' } }, async () => ({ status: 'ok' }))
+  app.get('/readyz', { config: { action: 'OPERATE' } }, async () => {
     await readiness.check()
     return { status: 'ready' }
   })

@@ -5,7 +5,7 @@ const query = Type.Object({ verbose: Type.Optional(Type.String()) })
 
 /** `GET /pool/stats`: the four figures of the requirements; with `?verbose` all there are. */
 export function poolStatsRoutes(app: App, { hsm }: RouteContext): void {
-  app.get('/pool/stats', { schema: { querystring: query } }, (request) => {
+  app.get('/pool/stats', { schema: { querystring: query }, config: { action: 'OPERATE' } }, (request) => {
     const stats = hsm.stats()
     if (request.query.verbose !== undefined) return snakeCased(stats)
     const { maxSize, currentSize, available, inUse } = stats

@@ -2,8 +2,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Hsm } from '../hsm/hsm.js'
-import type { KeyDirectory } from '../hsm/key-directory.js'
-import type { LabelLocks } from '../hsm/label-locks.js'
+import type { LabelKeys } from '../hsm/label-keys.js'
 import type { Readiness } from '../hsm/readiness.js'
 
 /** The application as routes see it: types of requests and answers come from their schemas. */
@@ -18,8 +17,7 @@ export type App = FastifyInstance<
 /** What routes work with. */
 export interface RouteContext {
   hsm: Hsm
-  directory: KeyDirectory
-  locks: LabelLocks
+  keys: LabelKeys
   readiness: Readiness
   legacyAlgorithms: boolean
   keyCache: boolean

@@ -6,6 +6,10 @@ export const keyLabel = Type.String({ minLength: 1, maxLength: 255, description:
 
 export const keyId = Type.Integer({ minimum: 0, maximum: MAX_KEY_ID, description: 'id of the key; 0 means not given' })
 
+export const handle = Type.Integer({
+  description: "the low 31 bits of the key's handle on the token: for information, no route takes one",
+})
+
 export const hex = (description: string) => Type.String({ description: `${description}, in hex` })
 
 export const time = (description: string) => Type.String({ format: 'date-time', description })

@@ -188,6 +188,18 @@ describe.each(['/crypto/decrypt', '/decrypt'])('POST %s', (path) => {
     expectProblem(await harness.post(path, decryption(unpadded, { padding: 'some' })), 400, 'VALIDATION_FAILED', path)
   })
 
+  it('refuses to take padding off blocks that were decrypted in ECB, where it would say whether it was right', async () => {
+    const cipher = encipher('aes-256-ecb', value, null, PLAIN)
+    expectProblem(
+      await harness.post(path, decryption(cipher, { iv: '', padding: 'pkcs7' })),
+      400,
+      'VALIDATION_FAILED',
+      path,
+    )
+    const padded = await harness.post(path, decryption(cipher, { iv: '' }))
+    expect(padded.body).toEqual({ plain: PLAIN + '10'.repeat(16) })
+  })
+
   it('answers 404 where there is no such key', async () => {
     expectProblem(await harness.post(path, decryption('', { id: 8 })), 404, 'KEY_NOT_FOUND', path)
     expectProblem(await harness.post(path, decryption('', { key_label: 'none', id: 0 })), 404, 'KEY_NOT_FOUND', path)

@@ -108,6 +108,58 @@ describe.each(['/crypto/generate-aes-key', '/generate-aes-key'])('POST %s', (pat
   })
 })
 
+describe.each([
+  { name: 'des', label: 'KEY_ENCRYPTION_DES', keyType: 'CKK_DES', other: 'des3' },
+  { name: 'des3', label: 'KEY_ENCRYPTION_DES3', keyType: 'CKK_DES3', other: 'des' },
+])('POST /crypto/generate-$name-key', ({ name, label, keyType, other }) => {
+  let legacy: Harness
+  beforeAll(async () => {
+    legacy = await startHarness(token, { legacyAlgorithms: true })
+  })
+  afterAll(() => legacy.close())
+  beforeEach(() => destroyAll(label))
+
+  it.each([`/crypto/generate-${name}-key`, `/generate-${name}-key`])(
+    'makes a key that cannot leave the token, as %s too',
+    async (path) => {
+      const answer = await legacy.post(path, { id: 3 })
+      expect([answer.status, answer.body]).toEqual([201, { id: 3, handle: expect.any(Number) as number }])
+      const [key] = await harness.client.keys.find({ label })
+      expect(key).toMatchObject({ class: 'CKO_SECRET_KEY', keyType, id: Buffer.from([0, 0, 0, 3]) })
+      const names = ['CKA_TOKEN', 'CKA_PRIVATE', 'CKA_SENSITIVE', 'CKA_EXTRACTABLE', 'CKA_VALUE'] as const
+      expect(
+        await harness.client.withSession(async (session) => {
+          const { handle } = await session.findKey({ label })
+          return session.getAttributes(handle, names)
+        }),
+      ).toEqual({
+        CKA_TOKEN: true,
+        CKA_PRIVATE: true,
+        CKA_SENSITIVE: true,
+        CKA_EXTRACTABLE: false,
+        CKA_VALUE: undefined,
+      })
+    },
+  )
+
+  it('makes all of ids 1 to n when they are asked for at once, takes id 0 for the next, and none twice', async () => {
+    const path = `/crypto/generate-${name}-key`
+    const answers = await Promise.all([1, 2, 3].map((id) => legacy.post(path, { id })))
+    expect(answers.map(({ status }) => status)).toEqual([201, 201, 201])
+    expect((await legacy.post(path, { id: 0 })).body.id).toBe(4)
+    expectProblem(await legacy.post(path, { id: 2 }), 409, 'KEY_EXISTS', path)
+    expect(await harness.client.keys.find({ label })).toHaveLength(4)
+  })
+
+  it('is off unless the operator allows legacy algorithms', async () => {
+    for (const each of [name, other]) {
+      const path = `/crypto/generate-${each}-key`
+      expectProblem(await harness.post(path, { id: 1 }), 400, 'UNSUPPORTED_ALGORITHM', path)
+    }
+    expect(await harness.client.keys.find({ label })).toEqual([])
+  })
+})
+
 describe('the keys under a label', () => {
   it.each(['/crypto/encrypt', '/encrypt'])('all serve %s, and the answer says which one did', async (path) => {
     const label = `many${path}`

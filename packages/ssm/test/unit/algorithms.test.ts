@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { cipherMechanism, decryptionAlgorithm, encryptionAlgorithm, ivBytes } from '../../src/crypto/algorithms.js'
+import {
+  cipherMechanism,
+  decryptionAlgorithm,
+  encryptionAlgorithm,
+  ivBytes,
+  requireGcmDecryptionLabel,
+  requireGcmEncryptionLabel,
+} from '../../src/crypto/algorithms.js'
 
 const iv = Buffer.alloc(16)
 
@@ -79,5 +86,23 @@ describe('an algorithm number', () => {
   ])('never works with %s, which is the service’s own', (label) => {
     expect(() => encryptionAlgorithm(5, label, true)).toThrow(expect.objectContaining({ code: 'VALIDATION_FAILED' }))
     expect(() => decryptionAlgorithm(1, label)).toThrow(expect.objectContaining({ code: 'VALIDATION_FAILED' }))
+    expect(() => requireGcmEncryptionLabel(label)).toThrow(expect.objectContaining({ code: 'VALIDATION_FAILED' }))
+    expect(() => requireGcmDecryptionLabel(label)).toThrow(expect.objectContaining({ code: 'VALIDATION_FAILED' }))
+  })
+})
+
+describe('AES-GCM', () => {
+  it('encrypts under the label of AES-256, and under labels that are nobody’s', () => {
+    for (const label of ['KEY_ENCRYPTION_AES256', 'my own']) expect(requireGcmEncryptionLabel(label)).toBeUndefined()
+    for (const label of ['KEY_ENCRYPTION_AES128', 'KEY_ENCRYPTION_DES3', 'K4_AES']) {
+      expect(() => requireGcmEncryptionLabel(label)).toThrow(expect.objectContaining({ code: 'INVALID_KEY_TYPE' }))
+    }
+  })
+
+  it('decrypts under the label of any AES', () => {
+    for (const label of ['KEY_ENCRYPTION_AES256', 'KEY_ENCRYPTION_AES128', 'K4_AES', 'my own']) {
+      expect(requireGcmDecryptionLabel(label)).toBeUndefined()
+    }
+    expect(() => requireGcmDecryptionLabel('K4_DES3')).toThrow(expect.objectContaining({ code: 'INVALID_KEY_TYPE' }))
   })
 })

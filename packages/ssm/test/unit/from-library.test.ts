@@ -101,6 +101,15 @@ describe('an error of the library', () => {
     ])
   })
 
+  it('says of a tag whatever the token says about it, and nothing of one that the token has not seen yet', () => {
+    const code = (rvName: string, fn: string, category: ErrorCategory) =>
+      problemFromLibrary(cryptoki(rvName, fn, category), 'AUTHENTICATION_FAILED').code
+    expect(code('CKR_ENCRYPTED_DATA_INVALID', 'C_Decrypt', 'caller')).toBe('AUTHENTICATION_FAILED')
+    expect(code('CKR_DEVICE_ERROR', 'C_Decrypt', 'token')).toBe('AUTHENTICATION_FAILED')
+    expect(code('CKR_GENERAL_ERROR', 'C_DecryptInit', 'session')).toBe('DECRYPTION_ERROR')
+    expect(code('CKR_DEVICE_ERROR', 'C_DecryptInit', 'token')).toBe('HSM_UNAVAILABLE')
+  })
+
   it('tells a token that is gone from data that does not decrypt', () => {
     expect(problemFromLibrary(cryptoki('CKR_DEVICE_REMOVED', 'C_Decrypt', 'token'), 'DECRYPTION_ERROR').code).toBe(
       'HSM_UNAVAILABLE',

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import type { StoredKey } from '../../src/hsm/hsm.js'
+import type { StoredKey } from '../../src/hsm/stored-key.js'
 import { KEY_LIST_TTL_MS, KeyDirectory } from '../../src/hsm/key-directory.js'
 import { LabelLocks } from '../../src/hsm/label-locks.js'
 

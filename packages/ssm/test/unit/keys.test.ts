@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { anyKey, keyWithId } from '../../src/hsm/choose-key.js'
-import type { StoredKey } from '../../src/hsm/hsm.js'
-import { decodeKeyId, encodeKeyId } from '../../src/hsm/key-id.js'
+import { type StoredKey, storedKey, visibleKeys } from '../../src/hsm/stored-key.js'
+import { decodeKeyId, encodeKeyId, encodeReplacementId } from '../../src/hsm/key-id.js'
 
 function key(ckaId: string): StoredKey {
   const bytes = Buffer.from(ckaId, 'hex')
-  return { label: 'k', id: decodeKeyId(bytes) ?? -1, ckaId: bytes }
+  return { label: 'k', id: decodeKeyId(bytes)?.id ?? -1, ckaId: bytes }
 }
 
 describe('a key id', () => {
@@ -20,11 +20,47 @@ describe('a key id', () => {
     ['00000007', 7],
     ['7fffffff', 0x7fff_ffff],
   ])('reads %j as %d', (bytes, id) => {
-    expect(decodeKeyId(Buffer.from(bytes, 'hex'))).toBe(id)
+    expect(decodeKeyId(Buffer.from(bytes, 'hex'))).toEqual({ id, replacement: false })
   })
 
   it.each(['80000000', 'ffffffff', '0000000001'])('does not read %j, which clients cannot name', (bytes) => {
     expect(decodeKeyId(Buffer.from(bytes, 'hex'))).toBeUndefined()
+  })
+})
+
+describe('a key that is to replace another', () => {
+  const found = (id: Buffer, handle: number) => storedKey({ handle, label: 'k', id, keyType: 'CKK_AES', sizeBits: 128 })
+  const handles = (...keys: { handle: number | bigint }[][]) => keys.flat().map(({ handle }) => handle)
+  const old = found(encodeKeyId(5), 1)
+  const replacement = found(encodeReplacementId(5), 2)
+
+  it('is not there while the other is', () => {
+    expect(handles(visibleKeys([...replacement, ...old]))).toEqual([1])
+  })
+
+  it('is there, with its id, as soon as the other is not', () => {
+    const others = found(encodeKeyId(4), 3)
+    expect(visibleKeys([...replacement, ...others]).map(({ id, handle }) => [id, handle])).toEqual([
+      [5, 2],
+      [4, 3],
+    ])
+  })
+
+  it('is told from ids that only begin alike', () => {
+    const begins = Buffer.concat([encodeReplacementId(5), Buffer.alloc(1)])
+    expect([begins, Buffer.from('ssm:new:')].flatMap((id) => found(id, 1))).toEqual([])
+  })
+})
+
+describe('the size of a key', () => {
+  it.each([
+    ['CKK_AES', 256, 256],
+    ['CKK_DES', undefined, 64],
+    ['CKK_DES3', undefined, 192],
+    ['CKK_GENERIC_SECRET', undefined, 0],
+  ])('of type %s is known where the token does not tell it, or 0', (keyType, sizeBits, expected) => {
+    const [key] = storedKey({ handle: 1, label: 'k', id: encodeKeyId(1), keyType, sizeBits })
+    expect(key?.sizeBits).toBe(expected)
   })
 })
 
