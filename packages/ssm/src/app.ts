@@ -16,9 +16,11 @@ import { aesGcmRoutes } from './routes/aes-gcm.js'
 import { decryptRoutes } from './routes/decrypt.js'
 import { encryptRoutes } from './routes/encrypt.js'
 import { generateKeyRoutes } from './routes/generate-keys.js'
+import { getKeysRoutes } from './routes/get-keys.js'
 import { healthRoutes } from './routes/health.js'
 import { poolStatsRoutes } from './routes/pool-stats.js'
 import type { App, RouteContext } from './routes/routes.js'
+import { storeKeyRoutes } from './routes/store-key.js'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -110,6 +112,8 @@ export function buildApp({ client, config = {}, onFailure = () => {} }: AppOptio
   decryptRoutes(app, context)
   aesGcmRoutes(app, context)
   generateKeyRoutes(app, context)
+  storeKeyRoutes(app, context)
+  getKeysRoutes(app, context)
   poolStatsRoutes(app, context)
   healthRoutes(app, context)
   return app

@@ -39,9 +39,24 @@ export function keyWithId(label: string, id: number): KeyChoice {
   }
 }
 
-function notFound(label: string, id: number): Problem {
+/**
+ * The one key that has the id, 0 included: a key that is to be changed has to be named, so 0 does not stand for the only one.
+ *
+ * @throws Problem KEY_NOT_FOUND, KEY_AMBIGUOUS
+ */
+export function keyWithExactId(label: string, id: number): KeyChoice {
+  return (keys) => {
+    const [match, ...others] = keys.filter((key) => key.id === id)
+    if (match === undefined)
+      throw notFound(label, id, id === 0 ? 'give the id of the one that is meant' : 'give the id of one that is there')
+    if (others.length > 0) throw ambiguous(label, `several keys have id ${id}`, [match, ...others])
+    return match
+  }
+}
+
+function notFound(label: string, id: number, next = 'generate or store it first'): Problem {
   const which = id === 0 ? 'no key' : `no key with id ${id}`
-  return new Problem('KEY_NOT_FOUND', `${which} under key_label ${JSON.stringify(label)}: generate or store it first`)
+  return new Problem('KEY_NOT_FOUND', `${which} under key_label ${JSON.stringify(label)}: ${next}`)
 }
 
 function ambiguous(label: string, why: string, keys: readonly StoredKey[]): Problem {

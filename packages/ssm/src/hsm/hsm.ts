@@ -16,7 +16,7 @@ export type CipherMechanism =
   | { mechanism: 'CKM_AES_ECB' | 'CKM_DES_ECB' | 'CKM_DES3_ECB' }
 
 /** Chooses one of the keys under a label. @throws Problem where none will do */
-export type KeyChoice = (keys: readonly StoredKey[]) => StoredKey
+export type KeyChoice = <K extends StoredKey>(keys: readonly K[]) => K
 
 /** What a cipher operation that looked its key up itself answers. */
 export interface Enciphered {
