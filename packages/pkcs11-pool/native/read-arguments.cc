@@ -265,8 +265,7 @@ void readStep(napi_env env, napi_value mechanism, napi_value key, napi_value dat
 void readItem(napi_env env, napi_value item, Step& step) {
   js::lengthOf(env, item, "an item of a batch");
   const CK_ULONG operation = toULong(env, js::get(env, item, 0U), "an item's operation");
-  if (operation >= static_cast<CK_ULONG>(Operation::count) || !isCryptographic(static_cast<Operation>(operation)) ||
-      static_cast<Operation>(operation) == Operation::seal) {
+  if (operation >= static_cast<CK_ULONG>(Operation::count) || !isCryptographic(static_cast<Operation>(operation))) {
     refuse("an item of a batch is no cryptographic operation");
   }
   step.operation = static_cast<Operation>(operation);

@@ -120,6 +120,13 @@ napi_value toFound(napi_env env, const JobDetails& details) {
   return found;
 }
 
+napi_value toSealed(napi_env env, const Step& step) {
+  napi_value sealed = js::array(env, 2);
+  js::set(env, sealed, size_t{0}, toBuffer(env, step.out));
+  js::set(env, sealed, size_t{1}, toBuffer(env, step.mechanism.a));
+  return sealed;
+}
+
 // Also of a batch that was abandoned: the items that are finished are no longer written to.
 napi_value toBatch(napi_env env, const Job& job, Outcome outcome) {
   const auto& steps = job.details->steps;
@@ -137,18 +144,13 @@ napi_value toBatch(napi_env env, const Job& job, Outcome outcome) {
     js::set(env, result, size_t{0}, finished ? toCount(env, step.rv) : js::number(env, unfinished));
     js::set(env, result, size_t{1}, js::number(env, finished ? static_cast<int>(step.fn) : 0));
     const bool answers = finished && step.rv == CKR_OK && step.operation != Operation::verify;
-    js::set(env, result, size_t{2}, answers ? toBuffer(env, step.out) : js::undefined(env));
+    napi_value answer = js::undefined(env);
+    if (answers) answer = step.operation == Operation::seal ? toSealed(env, step) : toBuffer(env, step.out);
+    js::set(env, result, size_t{2}, answer);
     js::set(env, results, i, result);
     napi_close_handle_scope(env, scope);
   }
   return results;
-}
-
-napi_value toSealed(napi_env env, const Step& step) {
-  napi_value sealed = js::array(env, 2);
-  js::set(env, sealed, size_t{0}, toBuffer(env, step.out));
-  js::set(env, sealed, size_t{1}, toBuffer(env, step.mechanism.a));
-  return sealed;
 }
 
 napi_value toSessionInfo(napi_env env, const CK_SESSION_INFO& info) {

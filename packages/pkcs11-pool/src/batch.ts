@@ -9,6 +9,7 @@ import { RETURN_VALUES } from './pkcs11/return-values.js'
 import type { ObjectHandle } from './session/arguments.js'
 import { type CallContext, nextCall, type OperationOptions } from './session/call-context.js'
 import type { Capture } from './session/capture.js'
+import { type AeadOptions, openInputs, type Sealed, sealedFrom, sealMechanism } from './session/encrypt-decrypt.js'
 import { captureReference, describeReference, type KeyReference, type KeyUse } from './session/key-reference.js'
 import type { PooledSession } from './session/pooled-session.js'
 import { saysInvalidSignature } from './session/sign-verify.js'
@@ -18,9 +19,15 @@ export type BatchItem =
   | { op: 'encrypt' | 'decrypt' | 'sign'; key: KeyReference; mechanism: Mechanism; data: Uint8Array }
   | { op: 'verify'; key: KeyReference; mechanism: Mechanism; data: Uint8Array; signature: Uint8Array }
   | { op: 'digest'; mechanism: Mechanism; data: Uint8Array }
+  | ({ op: 'seal'; key: KeyReference; data: Uint8Array } & AeadOptions)
+  | ({
+      op: 'open'
+      key: KeyReference
+      sealed: { iv: Uint8Array; ciphertext: Uint8Array; tag: Uint8Array }
+    } & AeadOptions)
 
-/** What one operation came to: its bytes, or for `verify` whether the signature is the key's. */
-export type BatchResult = PromiseSettledResult<Buffer | boolean>
+/** What one operation came to: its bytes, for `verify` whether the signature is the key's, for `seal` what `open` needs. */
+export type BatchResult = PromiseSettledResult<Buffer | boolean | Sealed>
 
 const OPERATIONS = {
   encrypt: { operation: Operation.ENCRYPT, use: 'public' },
@@ -28,6 +35,8 @@ const OPERATIONS = {
   sign: { operation: Operation.SIGN, use: 'private' },
   verify: { operation: Operation.VERIFY, use: 'public' },
   digest: { operation: Operation.DIGEST, use: undefined },
+  seal: { operation: Operation.SEAL, use: 'public' },
+  open: { operation: Operation.DECRYPT, use: 'private' },
 } as const satisfies Record<BatchItem['op'], { operation: Operation; use: KeyUse | undefined }>
 
 /** An item as it was when the batch was made. */
@@ -149,10 +158,15 @@ function captureItem(capture: Capture, item: BatchItem, place: number): Captured
       item.op === 'digest'
         ? undefined
         : { reference: captureReference(item.key), use: OPERATIONS[item.op].use ?? 'any' },
-    mechanism: capture.mechanism(item.mechanism),
-    data: capture.bytes(item.data, 'data'),
+    ...captureInputs(capture, item),
     signature: item.op === 'verify' ? capture.bytes(item.signature, 'signature') : undefined,
   }
+}
+
+function captureInputs(capture: Capture, item: BatchItem): Pick<Captured, 'mechanism' | 'data'> {
+  if (item.op === 'open') return openInputs(capture, item.sealed, item)
+  const mechanism = item.op === 'seal' ? sealMechanism(capture, item) : capture.mechanism(item.mechanism)
+  return { mechanism, data: capture.bytes(item.data, 'data') }
 }
 
 /** What `make` makes, or nothing, and its error in the item's place. */
@@ -166,9 +180,14 @@ function settling(results: Results, place: number, make: () => Captured): Captur
   }
 }
 
-function resultOf({ op, key }: Captured, rv: number, fn: number, value: unknown): Buffer | boolean | Pkcs11PoolError {
+function resultOf(
+  { op, key }: Captured,
+  rv: number,
+  fn: number,
+  value: unknown,
+): Buffer | boolean | Sealed | Pkcs11PoolError {
   if (op === 'verify' && (rv === 0 || saysInvalidSignature(rv))) return rv === 0
-  if (rv === 0) return value as Buffer
+  if (rv === 0) return op === 'seal' ? sealedFrom(value) : (value as Buffer)
   const about = key === undefined ? 'a digest' : describeReference(key.reference)
   if (rv > 0) return cryptokiError(rv, functionName(fn), about)
   const late = `${op} of ${about} had not finished by the batch's deadline`
@@ -185,7 +204,7 @@ function wantsPin({ op, key }: Captured): Pkcs11PoolError {
   )
 }
 
-function fulfilled(value: Buffer | boolean): BatchResult {
+function fulfilled(value: Buffer | boolean | Sealed): BatchResult {
   return { status: 'fulfilled', value }
 }
 

@@ -68,8 +68,12 @@ export async function seal(
   plain: Uint8Array,
 ): Promise<Sealed> {
   const call = withMechanism(context, mechanism)
-  const sealed = await context.engine.run(Operation.SEAL, context.session, call, mechanism, key, plain)
-  const [output, iv] = sealed as [Buffer, Buffer]
+  return sealedFrom(await context.engine.run(Operation.SEAL, context.session, call, mechanism, key, plain))
+}
+
+/** What the engine answers to SEAL: the ciphertext with its tag, and the IV. */
+export function sealedFrom(answer: unknown): Sealed {
+  const [output, iv] = answer as [Buffer, Buffer]
   const end = output.length - GCM_TAG_BYTES
   return { iv, ciphertext: output.subarray(0, end), tag: output.subarray(end) }
 }

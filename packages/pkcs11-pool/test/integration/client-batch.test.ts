@@ -1,6 +1,6 @@
-import { createCipheriv, createHash } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHash } from 'node:crypto'
 import { beforeAll, expect, test } from 'vitest'
-import type { BatchItem } from '../../src/index.js'
+import type { BatchItem, Sealed } from '../../src/index.js'
 import { rejection } from '../support/rejection.js'
 import { aesKey, useWrappedToken } from '../support/wrapped-token.js'
 
@@ -64,6 +64,38 @@ test('a batch of nothing answers nothing, and what is no batch is refused', asyn
   const client = await open()
   expect(await client.batch([])).toEqual([])
   expect(await rejection(client.batch('encrypt' as never))).toMatchObject({ code: 'INVALID_ARGUMENT' })
+})
+
+test('AES-GCM is sealed and opened in a batch as on its own', async () => {
+  const client = await open({ pool: { maxSize: 1 } })
+  const key = { label: 'aes' }
+  const aad = Buffer.from('about it')
+  const [bare, bound] = await client.batch([
+    { op: 'seal', key, data: Buffer.from('bare') },
+    { op: 'seal', key, data: Buffer.from('bound'), aad },
+  ])
+  if (bare?.status !== 'fulfilled' || bound?.status !== 'fulfilled') throw new Error('a seal was rejected')
+  const sealed = [bare.value, bound.value] as [Sealed, Sealed]
+  const decipher = createDecipheriv('aes-256-gcm', value, sealed[1].iv).setAAD(aad).setAuthTag(sealed[1].tag)
+  expect(decipher.update(sealed[1].ciphertext, undefined, 'utf8') + decipher.final('utf8')).toBe('bound')
+  expect(sealed.map(({ iv, tag }) => [iv.length, tag.length])).toEqual([
+    [12, 16],
+    [12, 16],
+  ])
+  expect(
+    await client.batch([
+      { op: 'open', key, sealed: sealed[0] },
+      { op: 'open', key, sealed: sealed[1], aad },
+      { op: 'open', key, sealed: sealed[1] },
+      { op: 'open', key, sealed: { ...sealed[0], tag: Buffer.alloc(4) } },
+    ]),
+  ).toEqual([
+    { status: 'fulfilled', value: Buffer.from('bare') },
+    { status: 'fulfilled', value: Buffer.from('bound') },
+    { status: 'rejected', reason: expect.objectContaining({ code: 'CRYPTOKI', fn: 'C_Decrypt' }) },
+    { status: 'rejected', reason: expect.objectContaining({ code: 'INVALID_ARGUMENT' }) },
+  ])
+  expect(await client.open(key, sealed[0])).toEqual(Buffer.from('bare'))
 })
 
 test('operations whose handle the token refuses are sent once more', async () => {
