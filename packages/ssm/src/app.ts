@@ -2,6 +2,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Client } from 'pkcs11-pool'
 import { DEFAULTS, type SsmConfig } from './config/config.js'
+import { describeRoutes } from './documentation/openapi.js'
 import { ClientHsm } from './hsm/client-hsm.js'
 import { LabelKeys } from './hsm/label-keys.js'
 import { Readiness } from './hsm/readiness.js'
@@ -14,6 +15,7 @@ import type { Problem } from './problems/problem.js'
 import type { Action } from './routes/actions.js'
 import { aesGcmRoutes } from './routes/aes-gcm.js'
 import { decryptRoutes } from './routes/decrypt.js'
+import { documentationRoutes } from './routes/documentation.js'
 import { encryptRoutes } from './routes/encrypt.js'
 import { generateKeyRoutes } from './routes/generate-keys.js'
 import { getKeysRoutes } from './routes/get-keys.js'
@@ -108,14 +110,12 @@ export function buildApp({ client, config = {}, onFailure = () => {} }: AppOptio
   })
   app.setErrorHandler((error, request, reply) => answerError(error, request, reply))
 
-  encryptRoutes(app, context)
-  decryptRoutes(app, context)
-  aesGcmRoutes(app, context)
-  generateKeyRoutes(app, context)
-  storeKeyRoutes(app, context)
-  getKeysRoutes(app, context)
-  poolStatsRoutes(app, context)
-  healthRoutes(app, context)
+  describeRoutes(app)
+  // in a plugin of their own, because the description has to be ready for them first
+  void app.register((plugin, _options, done) => {
+    addRoutes(plugin.withTypeProvider<TypeBoxTypeProvider>(), context)
+    done()
+  })
   return app
 
   function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
@@ -132,4 +132,16 @@ export function buildApp({ client, config = {}, onFailure = () => {} }: AppOptio
 
 function pathOf(request: FastifyRequest): string {
   return request.url.split('?', 1)[0] ?? '/'
+}
+
+function addRoutes(app: App, context: RouteContext): void {
+  encryptRoutes(app, context)
+  decryptRoutes(app, context)
+  aesGcmRoutes(app, context)
+  generateKeyRoutes(app, context)
+  storeKeyRoutes(app, context)
+  getKeysRoutes(app, context)
+  poolStatsRoutes(app, context)
+  healthRoutes(app, context)
+  documentationRoutes(app)
 }

@@ -4,7 +4,7 @@ import { parseCommand } from './arguments.js'
 import { EXIT } from './exit-codes.js'
 import { helpText } from './help.js'
 import { serve } from './serve.js'
-import { packageVersion } from './version.js'
+import { packageVersion } from '../package-version.js'
 
 /**
  * The library's errors that starting again does not mend. A rejected PIN above all: each start would use up one of the token's tries.

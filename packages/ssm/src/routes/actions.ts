@@ -1,6 +1,6 @@
 /**
- * What a request does, by the names that roles are granted. `OPERATE` is what the operator's own routes do, `READ_DOCUMENTATION` the
- * description of the service, and `BATCH` stands for several of the others: each operation in it needs its own.
+ * What a request does, by the names that roles are granted. `OPEN` is for whoever reaches the service, and `BATCH` stands for several
+ * of the others: each operation in it needs its own.
  */
 export type Action =
   | 'HEALTH_CHECK'
@@ -18,5 +18,4 @@ export type Action =
   | 'GET_KEYS'
   | 'GET_ALL_KEYS'
   | 'BATCH'
-  | 'OPERATE'
-  | 'READ_DOCUMENTATION'
+  | 'OPEN'

@@ -19,7 +19,12 @@ export function aesGcmRoutes(app: App, context: RouteContext): void {
     app.post(
       path,
       {
-        schema: { body: encryptAesGcmRequest, response: { 200: encryptAesGcmAnswer } },
+        schema: {
+          tags: ['data'],
+          summary: 'Encrypts and authenticates with some key under a label',
+          body: encryptAesGcmRequest,
+          response: { 200: encryptAesGcmAnswer },
+        },
         config: { action: 'ENCRYPT_AES_GCM', failure: 'ENCRYPTION_ERROR' },
       },
       ({ body }) => answerEncrypt(context, body),
@@ -29,7 +34,12 @@ export function aesGcmRoutes(app: App, context: RouteContext): void {
     app.post(
       path,
       {
-        schema: { body: decryptAesGcmRequest, response: { 200: decryptAesGcmAnswer } },
+        schema: {
+          tags: ['data'],
+          summary: 'Decrypts what is authentic, and nothing else',
+          body: decryptAesGcmRequest,
+          response: { 200: decryptAesGcmAnswer },
+        },
         config: { action: 'DECRYPT_AES_GCM', failure: 'AUTHENTICATION_FAILED' },
       },
       ({ body }) => answerDecrypt(context, body),

@@ -12,7 +12,12 @@ export function decryptRoutes(app: App, context: RouteContext): void {
     app.post(
       path,
       {
-        schema: { body: decryptRequest, response: { 200: decryptAnswer } },
+        schema: {
+          tags: ['data'],
+          summary: 'Decrypts: CBC with an iv, ECB without',
+          body: decryptRequest,
+          response: { 200: decryptAnswer },
+        },
         config: { action: 'DECRYPT_DATA', failure: 'DECRYPTION_ERROR' },
       },
       ({ body }) => answerDecrypt(context, body),

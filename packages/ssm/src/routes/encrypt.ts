@@ -19,7 +19,12 @@ function add(app: App, path: string, { legacyAlgorithms }: RouteContext, encrypt
   app.post(
     path,
     {
-      schema: { body: encryptRequest, response: { 201: encryptAnswer } },
+      schema: {
+        tags: ['data'],
+        summary: 'Encrypts with some key under a label, in CBC with padding',
+        body: encryptRequest,
+        response: { 201: encryptAnswer },
+      },
       config: { action: 'ENCRYPT_DATA', failure: 'ENCRYPTION_ERROR' },
     },
     async (request, reply) => {

@@ -17,7 +17,12 @@ export function generateKeyRoutes(app: App, context: RouteContext): void {
     app.post(
       path,
       {
-        schema: { body: generateAesKeyRequest, response: { 201: generateAesKeyAnswer } },
+        schema: {
+          tags: ['keys'],
+          summary: 'Makes an AES key on the token',
+          body: generateAesKeyRequest,
+          response: { 201: generateAesKeyAnswer },
+        },
         config: { action: 'GENERATE_AES_KEY', failure: 'KEY_GENERATION_ERROR' },
       },
       async ({ body }, reply) => {
@@ -35,7 +40,12 @@ function addLegacy(app: App, context: RouteContext, name: 'DES' | 'DES3'): void 
     app.post(
       path,
       {
-        schema: { body: generateLegacyKeyRequest, response: { 201: generatedKeyAnswer } },
+        schema: {
+          tags: ['keys'],
+          summary: `Makes a ${name} key on the token, where legacy algorithms are allowed`,
+          body: generateLegacyKeyRequest,
+          response: { 201: generatedKeyAnswer },
+        },
         config: { action: `GENERATE_${name}_KEY`, failure: 'KEY_GENERATION_ERROR' },
       },
       async ({ body }, reply) => {

@@ -20,7 +20,7 @@ export function getKeysRoutes(app: App, context: RouteContext): void {
     app.post(
       path,
       {
-        schema: { body: getKeyRequest, response: { 200: getKeyAnswer } },
+        schema: { tags: ['keys'], summary: 'Tells of one key', body: getKeyRequest, response: { 200: getKeyAnswer } },
         config: { action: 'GET_KEY', failure: 'KEY_GET_ERROR' },
       },
       async ({ body }) => ({ key_info: infoOf(await findKey(context.hsm, body.key_label, body.id)) }),
@@ -30,7 +30,12 @@ export function getKeysRoutes(app: App, context: RouteContext): void {
     app.post(
       path,
       {
-        schema: { body: getDataKeysRequest, response: { 200: getDataKeysAnswer } },
+        schema: {
+          tags: ['keys'],
+          summary: 'Tells of the keys under a label',
+          body: getDataKeysRequest,
+          response: { 200: getDataKeysAnswer },
+        },
         config: { action: 'GET_KEYS', failure: 'KEY_GET_ERROR' },
       },
       async ({ body }) => ({ keys: (await findKeys(context.hsm, body.key_label)).map(infoOf) }),
@@ -53,7 +58,12 @@ function addGetAllKeys(app: App, { hsm }: RouteContext): void {
       scope.post(
         path,
         {
-          schema: { body: getAllKeysRequest, response: { 200: getAllKeysAnswer } },
+          schema: {
+            tags: ['keys'],
+            summary: 'Tells of all keys but those of the service itself',
+            body: getAllKeysRequest,
+            response: { 200: getAllKeysAnswer },
+          },
           config: { action: 'GET_ALL_KEYS', failure: 'KEY_GET_ERROR' },
           preValidation: (request, _reply, next) => {
             request.body ??= {}

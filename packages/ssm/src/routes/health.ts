@@ -1,3 +1,4 @@
+import { healthCheckAnswer, healthzAnswer, readyzAnswer } from '../schemas/health.js'
 import { underBothNames } from './paths.js'
 import type { App, RouteContext } from './routes.js'
 
@@ -7,11 +8,32 @@ import type { App, RouteContext } from './routes.js'
  */
 export function healthRoutes(app: App, { readiness }: RouteContext): void {
   for (const path of underBothNames('health-check')) {
-    app.get(path, { config: { action: 'HEALTH_CHECK' } }, async () => ({ status: 'OK', message: 'Status is ok' }))
+    app.get(
+      path,
+      {
+        schema: { tags: ['service'], summary: 'Says that the service answers', response: { 200: healthCheckAnswer } },
+        config: { action: 'HEALTH_CHECK' },
+      },
+      async () => ({ status: 'OK' as const, message: 'Status is ok' }),
+    )
   }
-  app.get('/healthz', { config: { action: 'OPERATE' } }, async () => ({ status: 'ok' }))
-  app.get('/readyz', { config: { action: 'OPERATE' } }, async () => {
-    await readiness.check()
-    return { status: 'ready' }
-  })
+  app.get(
+    '/healthz',
+    {
+      schema: { tags: ['service'], summary: 'Says that the service lives', response: { 200: healthzAnswer } },
+      config: { action: 'OPEN' },
+    },
+    async () => ({ status: 'ok' as const }),
+  )
+  app.get(
+    '/readyz',
+    {
+      schema: { tags: ['service'], summary: 'Says whether to send requests here', response: { 200: readyzAnswer } },
+      config: { action: 'OPEN' },
+    },
+    async () => {
+      await readiness.check()
+      return { status: 'ready' as const }
+    },
+  )
 }

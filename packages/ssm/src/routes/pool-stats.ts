@@ -5,12 +5,19 @@ const query = Type.Object({ verbose: Type.Optional(Type.String()) })
 
 /** `GET /pool/stats`: the four figures of the requirements; with `?verbose` all there are. */
 export function poolStatsRoutes(app: App, { hsm }: RouteContext): void {
-  app.get('/pool/stats', { schema: { querystring: query }, config: { action: 'OPERATE' } }, (request) => {
-    const stats = hsm.stats()
-    if (request.query.verbose !== undefined) return snakeCased(stats)
-    const { maxSize, currentSize, available, inUse } = stats
-    return { max_size: maxSize, current_size: currentSize, available, in_use: inUse }
-  })
+  app.get(
+    '/pool/stats',
+    {
+      schema: { tags: ['service'], summary: 'The figures of the pool of sessions', querystring: query },
+      config: { action: 'OPEN' },
+    },
+    (request) => {
+      const stats = hsm.stats()
+      if (request.query.verbose !== undefined) return snakeCased(stats)
+      const { maxSize, currentSize, available, inUse } = stats
+      return { max_size: maxSize, current_size: currentSize, available, in_use: inUse }
+    },
+  )
 }
 
 /** The same figures under names in the wire's spelling, at every depth. */

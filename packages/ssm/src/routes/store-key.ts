@@ -22,7 +22,12 @@ export function storeKeyRoutes(app: App, { hsm, keys }: RouteContext): void {
     app.post(
       path,
       {
-        schema: { body: storeKeyRequest, response: { 201: storeKeyAnswer } },
+        schema: {
+          tags: ['keys'],
+          summary: 'Stores a key that somebody else has too',
+          body: storeKeyRequest,
+          response: { 201: storeKeyAnswer },
+        },
         config: { action: 'STORE_KEY', failure: 'KEY_STORAGE_ERROR' },
       },
       async ({ body }, reply) => {
@@ -33,7 +38,12 @@ export function storeKeyRoutes(app: App, { hsm, keys }: RouteContext): void {
     app.put(
       path,
       {
-        schema: { body: storeKeyRequest, response: { 200: updateKeyAnswer } },
+        schema: {
+          tags: ['keys'],
+          summary: 'Replaces a stored key by another value',
+          body: storeKeyRequest,
+          response: { 200: updateKeyAnswer },
+        },
         config: { action: 'UPDATE_KEY', failure: 'KEY_UPDATE_ERROR' },
       },
       async ({ body }) => {
@@ -49,7 +59,12 @@ export function storeKeyRoutes(app: App, { hsm, keys }: RouteContext): void {
     app.delete(
       path,
       {
-        schema: { body: deleteKeyRequest, response: { 200: deleteKeyAnswer } },
+        schema: {
+          tags: ['keys'],
+          summary: 'Destroys a key',
+          body: deleteKeyRequest,
+          response: { 200: deleteKeyAnswer },
+        },
         config: { action: 'DELETE_KEY', failure: 'KEY_DELETION_ERROR' },
       },
       async ({ body }) => {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 
 /** The version of this package. */
 export function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
   // this package's own file, which npm does not publish without a version
   return (JSON.parse(text) as { version: string }).version
 }
