@@ -1,4 +1,4 @@
-export const SCENARIOS = ['engine', 'slow', 'pool', 'keys', 'http'] as const
+export const SCENARIOS = ['engine', 'slow', 'pool', 'keys', 'http', 'chaos'] as const
 export type ScenarioName = (typeof SCENARIOS)[number]
 
 export interface Arguments {
@@ -14,6 +14,7 @@ export const USAGE = `usage: npm run -s bench -- SCENARIO [--json] [--quick]
   pool     acquire and release against generic-pool, tarn and lightning-pool
   keys     encrypting by label with 10 to 10,000 keys on the token
   http     the service: a session per request against the pool
+  chaos    what the fault proxy costs: a C program with it and without
   all      each of them
 
   --json   one JSON object on stdout in place of tables

@@ -12,6 +12,7 @@ const scenarios: Record<ScenarioName, () => Promise<(context: Context) => Promis
   pool: async () => (await import('./scenarios/pool.js')).pool,
   keys: async () => (await import('./scenarios/keys.js')).keys,
   http: async () => (await import('./scenarios/http.js')).http,
+  chaos: async () => (await import('./scenarios/chaos.js')).chaos,
 }
 
 async function run(name: ScenarioName, quick: boolean): Promise<ScenarioResult> {

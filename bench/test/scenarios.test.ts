@@ -17,6 +17,7 @@ const SIZES = {
   pool: { rows: 12, targets: 2 },
   keys: { rows: 4, targets: 1 },
   http: { rows: 16, targets: 4 },
+  chaos: { rows: 2 * 3 * 3, targets: 3 },
 }
 
 describe.each(SCENARIOS)('the scenario %s, run quickly', (scenario) => {
