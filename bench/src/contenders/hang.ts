@@ -65,6 +65,8 @@ serve({
       token: { label: place.label },
       pin: { file: place.pinFile },
       pool: { minSize: sessions, maxSize: sessions, operationTimeoutMs },
+      // What is measured is the engine: with the breaker open, nothing would be sent that could hang.
+      breaker: { failureThreshold: 1_000_000 },
     })
     await recover()
   },
