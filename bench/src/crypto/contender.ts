@@ -1,5 +1,5 @@
-import type { Context } from '../harness/context.js'
 import { startChild } from '../harness/child.js'
+import type { Context } from '../harness/context.js'
 import type { Window } from '../harness/load.js'
 import type { Measured } from './limit.js'
 import type { Task } from './operations.js'

@@ -1,6 +1,6 @@
 import type { Context } from './context.js'
-import type { Sample } from './result.js'
 import type { Window } from './load.js'
+import type { Sample } from './result.js'
 
 /** One contender under one condition. */
 export interface Cell {

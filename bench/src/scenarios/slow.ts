@@ -1,4 +1,5 @@
 import { createWrappedModule, type FunctionName } from 'testkit'
+import type { HangReport, HangSetup } from '../contenders/hang.js'
 import { type ContenderName, startContender } from '../crypto/contender.js'
 import { runLimit } from '../crypto/limit.js'
 import { OPERATION_TITLES, verifyOutputs } from '../crypto/operations.js'
@@ -8,7 +9,6 @@ import type { Context } from '../harness/context.js'
 import type { Row, Sample, ScenarioResult, Target } from '../harness/result.js'
 import { type Cell, interleave, samplesOf } from '../harness/rounds.js'
 import { rates, ratios, summarise, target } from '../harness/statistics.js'
-import type { HangReport, HangSetup } from '../contenders/hang.js'
 
 const SESSIONS = 32
 const DELAY_US = 1_000

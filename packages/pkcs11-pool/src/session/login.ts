@@ -39,6 +39,9 @@ export class Login {
   #underWay: Promise<void> | undefined
   #turn: Promise<void> = Promise.resolve()
   #generation = 0
+  /** logins sent, and of those, sent and not answered */
+  #sent = 0
+  #sending = 0
   /** keys with CKA_ALWAYS_AUTHENTICATE that were found */
   readonly #alwaysAuthenticate = new Set<ObjectHandle>()
 
@@ -126,13 +129,19 @@ export class Login {
   }
 
   /**
-   * After a search, whose answer is worth nothing if nobody was logged in: private objects are not seen then, and would count as missing.
+   * Runs a search, whose answer is worth nothing if nobody was logged in for a part of it: private objects are not seen then, and would
+   * count as missing. No login may come between the search and the look at its session either, which would show the new one's state.
    *
-   * @throws CRYPTOKI with CKR_USER_NOT_LOGGED_IN
+   * @throws CRYPTOKI with CKR_USER_NOT_LOGGED_IN, and what the search throws
    */
-  async checkHeld({ engine, session, timeoutMs }: CallContext): Promise<void> {
-    if (!this.#showsInSessions || !(await isPublic(engine, session, timeoutMs))) return
-    throw cryptokiError(RETURN_VALUES.CKR_USER_NOT_LOGGED_IN.rv, 'C_FindObjects')
+  async duringLogin<R>(context: CallContext, search: (context: CallContext) => Promise<R>): Promise<R> {
+    const { engine, session, signal, deadline } = context
+    if (this.#sending > 0) await bounded(this.#turn, signal, deadline, nothingSent('waiting for a login'))
+    const sent = this.#sent
+    const found = await search(nextCall(context))
+    const isLost = this.#showsInSessions && (await isPublic(engine, session, nextCall(context).timeoutMs))
+    if (isLost || sent !== this.#sent) throw cryptokiError(RETURN_VALUES.CKR_USER_NOT_LOGGED_IN.rv, 'C_FindObjects')
+    return found
   }
 
   /** Remembers whether a key wants the PIN for each use. */
@@ -246,11 +255,13 @@ export class Login {
     check(token, credentials)
     // A token with a PIN pad of its own asks there; it takes no PIN from here.
     const pin = hasFlag(token.flags, TOKEN_FLAGS.CKF_PROTECTED_AUTHENTICATION_PATH) ? null : credentials.pin
+    this.#sent += 1
+    this.#sending += 1
     try {
       await engine.run(
         Operation.LOGIN,
         session,
-        { timeoutMs, onLate: (rv) => credentials.answeredLate(rv) },
+        { timeoutMs, onLate: (rv) => this.#answeredLate(credentials, rv) },
         USER_TYPES.CKU_USER,
         pin,
       )
@@ -261,7 +272,15 @@ export class Login {
       // One that hangs may still be answered with a rejection, and a second try beside it would be a second failed login.
       credentials.failed(error, session.lost)
       throw error
+    } finally {
+      this.#sending -= 1
     }
+  }
+
+  #answeredLate(credentials: Credentials, rv: number): void {
+    // It may have succeeded at this moment, under a search that is under way.
+    this.#sent += 1
+    credentials.answeredLate(rv)
   }
 
   /** A new generation: handles of private objects found before it are dead. */

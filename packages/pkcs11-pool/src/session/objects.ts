@@ -1,7 +1,7 @@
 import { Operation, type PackedTemplate } from '../pkcs11/protocol.js'
 import { type AttributeName, type AttributeValues, attributeType, decodeAttribute } from '../pkcs11/templates.js'
 import type { ObjectHandle } from './arguments.js'
-import { type CallContext, nextCall } from './call-context.js'
+import type { CallContext } from './call-context.js'
 
 /** How many objects one find answers unless asked for another number. */
 const MOST_FOUND = 100_000
@@ -19,8 +19,9 @@ export async function find(
   most: number,
   types: readonly (number | bigint)[] | null,
 ): Promise<[ObjectHandle, (Buffer | null)[]][]> {
-  const answer = await context.engine.run(Operation.FIND, context.session, context, filter, most, types)
-  await context.login.checkHeld(nextCall(context))
+  const answer = await context.login.duringLogin(context, (call) =>
+    call.engine.run(Operation.FIND, call.session, call, filter, most, types),
+  )
   const flat = answer as (ObjectHandle | (Buffer | null)[] | null)[]
   const pairs: [ObjectHandle, (Buffer | null)[]][] = []
   for (let at = 0; at < flat.length; at += 2) {

@@ -129,3 +129,18 @@ test('a search that nobody was logged in for is made again, so that no key count
     expect(await session.findObjects({ CKA_LABEL: 'k' })).toHaveLength(1)
   })
 })
+
+test('a search that nobody was logged in for is made again also where somebody logged in before it returned', async () => {
+  const client = await open({ pool: { maxSize: 2, minSize: 2 } })
+  await encrypt(client)
+  dropAllSessions(wrapped, 'C_Logout')
+  module.hang('C_FindObjectsFinal', { times: 1 })
+  const found = client.keys.find({ label: 'k' })
+  while (module.hanging() === 0) await new Promise(setImmediate)
+  const before = module.calls('C_Login')
+  expect(await client.generateRandom(8)).toHaveLength(8)
+  await rejection(client.encrypt({ label: 'k', id: 99 }, cbc, iv))
+  expect(module.calls('C_Login') - before).toBe(1)
+  module.release()
+  expect(await found).toHaveLength(1)
+})

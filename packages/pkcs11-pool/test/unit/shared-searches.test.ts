@@ -29,7 +29,10 @@ function setUp() {
         searches.push({ session: session.id, answer: () => resolve(FOUND), fail: reject })
       }),
   } as unknown as Engine
-  const login = { noteKey: () => undefined, checkHeld: () => Promise.resolve() } as unknown as Login
+  const login = {
+    noteKey: () => undefined,
+    duringLogin: (context: unknown, search: (context: unknown) => unknown) => search(context),
+  } as unknown as Login
   const host = { operationTimeoutMs: 60_000, token: { login } } as unknown as LeaseHost
   const operations = new KeyOperations(host, new HandleCache(DEFAULT_HANDLE_CACHE_OPTIONS, new FakeClock()))
   const ask = (id: number, deadline?: Deadline, signal?: AbortSignal) => {

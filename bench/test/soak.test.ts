@@ -1,0 +1,31 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { describe, expect, test } from 'vitest'
+import { parseSoakArguments } from '../src/soak/arguments.js'
+import { slopePerHour } from '../src/soak/samples.js'
+
+const run = promisify(execFile)
+const program = fileURLToPath(new URL('../dist/soak/main.js', import.meta.url))
+
+describe('the soak', () => {
+  test('run for one fault and an instant answers nothing wrong and leaves nothing open', {
+    timeout: 60_000,
+  }, async () => {
+    const { stdout } = await run(process.execPath, ['--expose-gc', program, '--minutes', '0.01', '--json'])
+    const report = JSON.parse(stdout) as Record<string, unknown>
+    expect(report).toMatchObject({ complaints: [], faults: 1, leftOpen: 0, rejectedLogins: 0, misuse: [] })
+    expect(report).toMatchObject({ tally: { wrong: [], unexpected: [], right: expect.any(Number) } })
+  })
+
+  test('says what is wrong with its command line', () => {
+    expect(parseSoakArguments(['--minutes', 'x'])).toEqual({ problem: '--minutes is "x", expected a number above 0' })
+    expect(parseSoakArguments(['--minute'])).toMatchObject({ problem: expect.stringContaining("'--minute'") })
+    expect(parseSoakArguments(['--minutes', '5', '--seed', '3', '--json'])).toEqual({ minutes: 5, seed: 3, json: true })
+  })
+})
+
+test('a slope is the rise of the later half an hour', () => {
+  expect(slopePerHour([9, 9, 9, 9, 1, 2, 3, 4], 3_600_000)).toBeCloseTo(1)
+  expect(slopePerHour([5, 1, 2, 2, 2], 10_000)).toBeCloseTo(0)
+})
