@@ -106,17 +106,22 @@ tokens=(
   "$libraries/libsoftokn3.so:libnss3"
   p11-kit:p11-kit "$libraries/pkcs11/p11-kit-client.so:p11-kit-modules"
 )
+# better-sqlite3 is built for one Node, by its version of V8
+sqlite=$root/node_modules/better-sqlite3/build/Release/better_sqlite3.node
+sqlite_loads() { (cd "$root" && node -e 'new (require("better-sqlite3"))(":memory:")') 2>/dev/null; }
+build_sqlite() { npm rebuild better-sqlite3 --build-from-source --prefix "$root"; }
 
 install_dependencies() {
   local marker=$root/node_modules/.installed-lock hash
   hash=$(sha256sum <"$root/package-lock.json")
   if [ -f "$marker" ] && [ "$(cat "$marker")" = "$hash" ]; then
     say 'npm packages are those of package-lock.json: nothing to install'
-    return 0
+  else
+    # install scripts stay off: of two packages they are needed, and ours is built below
+    step 'installing npm packages' npm ci --ignore-scripts --no-audit --no-fund --prefix "$root" || return
+    step 'building pkcs11js, the binding that tests and benchmarks compare with' npm rebuild pkcs11js --prefix "$root" || return
   fi
-  # install scripts stay off: the only one needed builds pkcs11js, which the tests compare with, and ours is built below
-  step 'installing npm packages' npm ci --ignore-scripts --no-audit --no-fund --prefix "$root" || return
-  step 'building pkcs11js, the binding that tests and benchmarks compare with' npm rebuild pkcs11js --prefix "$root" || return
+  sqlite_loads || step 'building better-sqlite3, which keeps accounts and the audit' build_sqlite || return
   printf '%s\n' "$hash" >"$marker"
 }
 

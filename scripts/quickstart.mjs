@@ -1,15 +1,18 @@
-// What scripts/quickstart does once everything is installed and built: a token, the service on it, and a demonstration over HTTP.
-import { spawn } from 'node:child_process'
+// What scripts/quickstart does once everything is installed and built: a data folder, the service on it, a login and a demonstration over HTTP.
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { createSoftHsm } from '../packages/testkit/dist/index.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
+const cli = join(root, 'packages/ssm/dist/cli.js')
+const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('SSM_')))
+/** who the demonstration logs in as */
+const ACCOUNT = 'quickstart'
 const { values: options } = parseArgs({
   options: {
     once: { type: 'boolean', default: false },
@@ -25,19 +28,30 @@ class Stop extends Error {
   }
 }
 
-/** The token in the data folder; made when there is none yet. */
-function prepareToken(directory) {
-  mkdirSync(directory, { recursive: true, mode: 0o700 })
-  const softHsm = createSoftHsm({ directory })
-  const [known] = readdirSync(directory).filter((name) => name.endsWith('.pin'))
-  if (known !== undefined) {
-    console.log(`token: the one in ${directory}, made by an earlier run`)
-    return { ...softHsm, serial: known.replace('.pin', ''), pinFile: join(directory, known) }
-  }
-  const token = softHsm.createToken({ label: 'quickstart' })
-  writeFileSync(join(directory, `${token.serial}.so-pin`), token.soPin, { mode: 0o600 })
-  console.log(`token: made in ${directory} (mode 0700), with a random PIN in ${token.pinFile} (mode 0600)`)
-  return token
+/** Runs the command and gives what it prints. Settings of other services in this environment do not count. */
+function ssm(...args) {
+  const { status, stdout, error } = spawnSync(process.execPath, [cli, ...args], {
+    encoding: 'utf8',
+    env: environment,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  if (status === 0) return stdout
+  throw new Stop(
+    `ssm ${args.slice(0, 2).join(' ')} failed${error === undefined ? ': see what it says above' : `: ${error.message}`}`,
+  )
+}
+
+/** The data folder, made when there is none yet, and a password for the demonstration. */
+function prepareData(directory) {
+  const known = existsSync(join(directory, 'ssm.yaml'))
+  if (known) console.log(`data: ${directory}, made by an earlier run: token, keys and accounts are those of then`)
+  else process.stdout.write(ssm('init', '--data', directory))
+  const accounts = JSON.parse(ssm('account', 'list', '--json', '--data', directory)).accounts
+  // an account of its own, with a new password each time: those of the others stay as they were shown
+  const verb = accounts.some((each) => each.service_id === ACCOUNT)
+    ? ['reset-password', ACCOUNT]
+    : ['add', ACCOUNT, '--role', 'webconsole']
+  return JSON.parse(ssm('account', ...verb, '--json', '--data', directory)).password
 }
 
 async function requireFreePort(port) {
@@ -58,19 +72,11 @@ async function requireFreePort(port) {
 }
 
 /** Starts the real service. It gets a process group of its own, so that Ctrl-C reaches it through {@link stopService} alone. */
-function startService(token, port) {
-  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('SSM_'))
-  return spawn(process.execPath, [join(root, 'packages/ssm/dist/cli.js'), 'serve'], {
+function startService(directory, port) {
+  return spawn(process.execPath, [cli, 'serve', '--data', directory, '--listen', `127.0.0.1:${port}`], {
     detached: true,
     stdio: ['ignore', 'inherit', 'inherit'],
-    env: {
-      ...Object.fromEntries(inherited),
-      ...token.env,
-      SSM_PKCS_PATH: token.module,
-      SSM_TOKEN_SERIAL: token.serial,
-      SSM_PIN_FILE: token.pinFile,
-      SSM_BIND_ADDR: `127.0.0.1:${port}`,
-    },
+    env: environment,
   })
 }
 
@@ -97,25 +103,35 @@ async function waitUntilReady(service, url) {
 
 const hex = (text) => Buffer.from(text, 'utf8').toString('hex')
 
-async function ask(url, method, path, body) {
+async function ask({ url, token }, method, path, body) {
   const response = await fetch(url + path, {
     method,
-    ...(body !== undefined && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+    headers: {
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+    },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
   })
   return { status: response.status, body: await response.json() }
 }
 
-async function show(url, method, path, body) {
-  console.log(`\n> ${method} ${path}${body === undefined ? '' : `\n> ${JSON.stringify(body)}`}`)
-  const answer = await ask(url, method, path, body)
+async function show(service, method, path, body) {
+  console.log(
+    `\n> ${method} ${path}\n> Authorization: Bearer ${service.token.slice(0, 12)}...${body === undefined ? '' : `\n> ${JSON.stringify(body)}`}`,
+  )
+  const answer = await ask(service, method, path, body)
   console.log(`< ${answer.status}\n< ${JSON.stringify(answer.body)}`)
   if (answer.status >= 300) throw new Stop(`${method} ${path} was answered with ${answer.status}`)
   return answer.body
 }
 
-async function demonstrate(url) {
+async function demonstrate(url, password) {
   const label = 'KEY_ENCRYPTION_AES256'
-  const existing = await ask(url, 'POST', '/crypto/generate-aes-key', { id: 1, bits: 256 })
+  const login = await ask({ url }, 'POST', '/login', { service_id: ACCOUNT, password })
+  if (login.status !== 200) throw new Stop(`the login failed: ${JSON.stringify(login.body)}`)
+  console.log(`\n> POST /login\n> {"service_id":"${ACCOUNT}","password":"..."}\n< 200, with a token for 24 hours`)
+  const service = { url, token: login.body.token }
+  const existing = await ask(service, 'POST', '/crypto/generate-aes-key', { id: 1, bits: 256 })
   if (existing.status !== 201 && existing.status !== 409) {
     throw new Stop(`the key could not be made: ${JSON.stringify(existing.body)}`)
   }
@@ -124,9 +140,9 @@ async function demonstrate(url) {
   )
 
   const plain = hex('a subscriber’s secret')
-  const sealed = await show(url, 'POST', '/crypto/encrypt', { key_label: label, plain, encryption_algorithm: 5 })
+  const sealed = await show(service, 'POST', '/crypto/encrypt', { key_label: label, plain, encryption_algorithm: 5 })
   const { id, cipher, iv } = sealed
-  const opened = await show(url, 'POST', '/crypto/decrypt', {
+  const opened = await show(service, 'POST', '/crypto/decrypt', {
     key_label: label,
     id,
     cipher,
@@ -135,7 +151,7 @@ async function demonstrate(url) {
   })
   if (opened.plain !== plain) throw new Stop('decrypting did not give back what was encrypted')
   console.log(`\nwhat came back is what was sent: "${Buffer.from(opened.plain, 'hex').toString('utf8')}"`)
-  await show(url, 'GET', '/pool/stats')
+  await show(service, 'GET', '/pool/stats')
 }
 
 async function main() {
@@ -147,12 +163,13 @@ async function main() {
   })
 
   await requireFreePort(port)
-  const token = prepareToken(resolve(options.data))
+  const directory = resolve(options.data)
+  const password = prepareData(directory)
   const url = `http://127.0.0.1:${port}`
-  const service = startService(token, port)
+  const service = startService(directory, port)
   process.on('exit', () => hasEnded(service) || service.kill('SIGKILL'))
   try {
-    const shown = waitUntilReady(service, url).then(() => demonstrate(url))
+    const shown = waitUntilReady(service, url).then(() => demonstrate(url, password))
     shown.catch(() => {})
     if ((await Promise.race([shown, asked])) !== undefined) return
     if (options.once) return

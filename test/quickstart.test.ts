@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -43,17 +43,18 @@ test('with --once it encrypts and decrypts through the real service, shows both,
   const [status] = await ended
   expect({ status, stderr: await stderr }).toEqual({ status: 0, stderr: '' })
   const output = await stdout
-  expect(output).toMatch(/> POST \/crypto\/encrypt\n> .*"plain":"\w+".*\n< 201\n< .*"cipher":"[0-9a-f]{64}"/)
-  expect(output).toMatch(/> POST \/crypto\/decrypt\n> .*\n< 200\n< .*"plain":"\w+"/)
-  expect(output).toMatch(/> GET \/pool\/stats\n< 200\n< \{.*"max_size":10/)
+  expect(output).toMatch(/> POST \/login\n> .*\n< 200/)
+  expect(output).toMatch(
+    /> POST \/crypto\/encrypt\n> Authorization: Bearer .*\n> .*"plain":"\w+".*\n< 201\n< .*"cipher":"[0-9a-f]{64}"/,
+  )
+  expect(output).toMatch(/> POST \/crypto\/decrypt\n> Authorization: Bearer .*\n> .*\n< 200\n< .*"plain":"\w+"/)
+  expect(output).toMatch(/> GET \/pool\/stats\n> Authorization: Bearer .*\n< 200\n< \{.*"max_size":10/)
   expect(await isTaken(port)).toBe(false)
 })
 
 test('the data folder is private, and the PIN in it is in no output', async () => {
   expect(statSync(data).mode & 0o777).toBe(0o700)
-  const pins = readdirSync(data).filter((name) => name.endsWith('.pin'))
-  expect(pins).toHaveLength(1)
-  const [pinFile = ''] = pins.map((name) => join(data, name))
+  const pinFile = join(data, 'pin')
   expect(statSync(pinFile).mode & 0o777).toBe(0o600)
   const { ended, stdout, stderr } = start(await freePort(), '--once')
   await ended

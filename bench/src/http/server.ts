@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import type { TokenPlace } from '../crypto/token.js'
 import type { Context } from '../harness/context.js'
 
-const cli = fileURLToPath(new URL('dist/cli.js', import.meta.resolve('pkcs11-ssm/package.json')))
+const program = fileURLToPath(new URL('open-service.js', import.meta.url))
 
 /** Starts the service in a process of its own and gives its address once it answers. */
 export async function startServer(
@@ -14,7 +14,7 @@ export async function startServer(
   settings: Record<string, string>,
 ): Promise<string> {
   const address = `127.0.0.1:${await freePort()}`
-  const server = spawn(process.execPath, [cli, 'serve'], {
+  const server = spawn(process.execPath, [program], {
     env: {
       ...process.env,
       ...place.env,

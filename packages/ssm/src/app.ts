@@ -1,18 +1,19 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Client } from 'pkcs11-pool'
+import type { Authentication } from './auth/authentication.js'
 import { DEFAULTS, type SsmConfig } from './config/config.js'
 import { describeRoutes } from './documentation/openapi.js'
 import { ClientHsm } from './hsm/client-hsm.js'
 import { LabelKeys } from './hsm/label-keys.js'
 import { Readiness } from './hsm/readiness.js'
+import { controlAccess } from './plugins/access.js'
 import { KnownMethods } from './plugins/known-methods.js'
 import { requireLoopbackHost } from './plugins/loopback-host.js'
 import { answerBrokenRequest } from './problems/broken-request.js'
 import { problemFromError } from './problems/from-error.js'
 import type { FailureCode } from './problems/from-library.js'
 import type { Problem } from './problems/problem.js'
-import type { Action } from './routes/actions.js'
 import { aesGcmRoutes } from './routes/aes-gcm.js'
 import { decryptRoutes } from './routes/decrypt.js'
 import { documentationRoutes } from './routes/documentation.js'
@@ -20,14 +21,13 @@ import { encryptRoutes } from './routes/encrypt.js'
 import { generateKeyRoutes } from './routes/generate-keys.js'
 import { getKeysRoutes } from './routes/get-keys.js'
 import { healthRoutes } from './routes/health.js'
+import { loginRoutes } from './routes/login.js'
 import { poolStatsRoutes } from './routes/pool-stats.js'
 import type { App, RouteContext } from './routes/routes.js'
 import { storeKeyRoutes } from './routes/store-key.js'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** what a request to this route does, as roles are granted it */
-    action?: Action
     /** what a failure of the token means on this route */
     failure?: FailureCode
   }
@@ -37,6 +37,8 @@ declare module 'fastify' {
 export interface AppOptions {
   /** the token; the caller closes it after the app */
   client: Client
+  /** who may come in; `none` lets everybody on this machine do everything, which is for tests and measuring */
+  authentication: Authentication | 'none'
   /** defaults apply to what is left out */
   config?: Partial<Pick<SsmConfig, 'legacyAlgorithms' | 'keyCache'>>
   /** hears of each answer that is the service's or the token's fault, with its cause. @defaultValue nobody */
@@ -52,11 +54,11 @@ const REQUEST_TIMEOUT_MS = 30_000
  *
  * @example
  * ```ts
- * const app = buildApp({ client })
+ * const app = buildApp({ client, authentication: 'none' })
  * await app.inject({ method: 'GET', url: '/pool/stats' })
  * ```
  */
-export function buildApp({ client, config = {}, onFailure = () => {} }: AppOptions): App {
+export function buildApp({ client, authentication, config = {}, onFailure = () => {} }: AppOptions): App {
   const app: App = Fastify({
     logger: false,
     bodyLimit: BODY_LIMIT_BYTES,
@@ -96,6 +98,7 @@ export function buildApp({ client, config = {}, onFailure = () => {} }: AppOptio
     reply.header('cache-control', 'no-store')
     next()
   })
+  controlAccess(app, authentication)
   app.addHook('onSend', (_request, reply, payload, next) => {
     // a connection kept alive would hold up the stop until its client lets go
     if (context.readiness.stopping) reply.header('connection', 'close')
@@ -113,7 +116,9 @@ export function buildApp({ client, config = {}, onFailure = () => {} }: AppOptio
   describeRoutes(app)
   // in a plugin of their own, because the description has to be ready for them first
   void app.register((plugin, _options, done) => {
-    addRoutes(plugin.withTypeProvider<TypeBoxTypeProvider>(), context)
+    const routed = plugin.withTypeProvider<TypeBoxTypeProvider>()
+    if (authentication !== 'none') loginRoutes(routed, authentication)
+    addRoutes(routed, context)
     done()
   })
   return app

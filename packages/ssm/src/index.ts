@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export { type AppOptions, buildApp } from './app.js'
+export type { Authentication } from './auth/authentication.js'
 export { loadConfig, type PinSource, type SsmConfig, type SsmDefaults, type TokenSelector } from './config/config.js'
 export { ConfigError } from './config/config-error.js'
 export { Problem, type ProblemBody, type ProblemCode } from './problems/problem.js'

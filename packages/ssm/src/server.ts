@@ -1,8 +1,14 @@
-import { createClient } from 'pkcs11-pool'
+import { type Client, createClient } from 'pkcs11-pool'
 import { buildApp } from './app.js'
+import { Authentication } from './auth/authentication.js'
 import { parseBindAddress } from './config/bind-address.js'
 import { DEFAULTS, defaultMinSessions, type SsmConfig, type SsmDefaults } from './config/config.js'
+import { ConfigError } from './config/config-error.js'
+import { dataFolder } from './data/data-folder.js'
+import { useSoftHsmOf } from './data/soft-hsm.js'
+import { openStore, type Store } from './store/store.js'
 import { FailureLog } from './failure-log.js'
+import type { App } from './routes/routes.js'
 
 /** Configuration of {@link startServer}: what has a default may be left out. */
 export type ServerConfig = Omit<SsmConfig, keyof SsmDefaults> & Partial<SsmDefaults>
@@ -11,6 +17,11 @@ export type ServerConfig = Omit<SsmConfig, keyof SsmDefaults> & Partial<SsmDefau
 export interface ServerOptions {
   /** where failures are told, a line at a time. @defaultValue standard error */
   log?: (line: string) => void
+  /**
+   * `none` lets everybody on this machine do everything, without accounts and without a data folder. For tests and measuring.
+   * @defaultValue accounts in the data folder
+   */
+  authentication?: 'none'
 }
 
 /** A service that listens. */
@@ -29,45 +40,74 @@ const DRAIN_TIMEOUT_MS = 10_000
 const CLIENT_CLOSE_TIMEOUT_MS = 5_000
 
 /**
- * Opens the token and listens.
+ * Opens the store and the token, and listens.
  *
- * @throws ConfigError for an address other than loopback; the library's errors where the token cannot be opened; Node's where the
- * address is taken
+ * @throws ConfigError for an address other than loopback, and without a data folder; the library's errors where the token cannot be opened;
+ * StoreError where the store cannot; Node's where the address is taken
  */
 export async function startServer(config: ServerConfig, options: ServerOptions = {}): Promise<SsmServer> {
   const { log = writeToStandardError } = options
   const settings = { ...DEFAULTS, ...config }
-  const { maxSessions, connect } = settings
   const address = parseBindAddress(settings.bindAddr, 'bindAddr')
-  const client = await createClient({
-    module: settings.pkcsPath,
-    token: settings.token,
-    pin: settings.pin,
+  const opened: (() => Promise<unknown>)[] = []
+  const closeOpened = async () => {
+    for (const close of opened.toReversed()) await close()
+  }
+  try {
+    const store = options.authentication === 'none' ? undefined : await openData(settings.data)
+    if (store !== undefined) opened.push(() => store.destroy())
+    const client = await openClient(settings)
+    let abandoned = 0
+    opened.push(async () => {
+      abandoned = (await client.close({ timeoutMs: CLIENT_CLOSE_TIMEOUT_MS })).abandoned
+    })
+    const authentication = store === undefined ? 'none' : new Authentication(client, store)
+    if (authentication !== 'none' && settings.connect === 'eager') await authentication.requireSigningKey()
+    const failures = new FailureLog(log)
+    const app = buildApp({ client, authentication, config: settings, onFailure: (problem) => failures.record(problem) })
+    opened.push(() => drain(app))
+    const url = await app.listen(address)
+    let closing: Promise<{ abandoned: number }> | undefined
+    return { url, close: () => (closing ??= closeOpened().then(() => ({ abandoned }))) }
+  } catch (error) {
+    await closeOpened()
+    throw error
+  }
+}
+
+/** @throws ConfigError without a data folder */
+function openData(path: string | undefined): Promise<Store> {
+  if (path === undefined) {
+    throw new ConfigError(
+      'SSM_DATA',
+      'nothing',
+      'the data folder with accounts and audit; make it with ssm init --data DIR, then set it or give --data',
+    )
+  }
+  const folder = dataFolder(path)
+  useSoftHsmOf(folder)
+  return openStore(folder.store)
+}
+
+function openClient(settings: ServerConfig & typeof DEFAULTS): Promise<Client> {
+  const { maxSessions, connect, pkcsPath, token, pin, keyCache } = settings
+  return createClient({
+    module: pkcsPath,
+    token,
+    pin,
     pool: { maxSize: maxSessions, minSize: settings.minSessions ?? defaultMinSessions(maxSessions, connect) },
-    keys: { cache: settings.keyCache },
+    keys: { cache: keyCache },
     connect,
   })
-  const failures = new FailureLog(log)
-  const app = buildApp({ client, config: settings, onFailure: (problem) => failures.record(problem) })
+}
 
-  const closeClient = () => client.close({ timeoutMs: CLIENT_CLOSE_TIMEOUT_MS })
-  let closing: Promise<{ abandoned: number }> | undefined
-  const close = async () => {
-    const giveUp = setTimeout(() => app.server.closeAllConnections(), DRAIN_TIMEOUT_MS)
-    try {
-      await app.close()
-    } finally {
-      clearTimeout(giveUp)
-    }
-    return closeClient()
-  }
-
+/** Ends what is under way, and cuts off what does not end. */
+async function drain(app: App): Promise<void> {
+  const giveUp = setTimeout(() => app.server.closeAllConnections(), DRAIN_TIMEOUT_MS)
   try {
-    return { url: await app.listen(address), close: () => (closing ??= close()) }
-  } catch (error) {
     await app.close()
-    await closeClient()
-    throw error
+  } finally {
+    clearTimeout(giveUp)
   }
 }
 

@@ -37,7 +37,7 @@ export async function startHarness(
     ...options,
   })
   const failures: Problem[] = []
-  const app = buildApp({ client, config, onFailure: (problem) => failures.push(problem) })
+  const app = buildApp({ client, authentication: 'none', config, onFailure: (problem) => failures.push(problem) })
   const send = async (method: 'GET' | 'POST' | 'PUT' | 'DELETE', url: string, body?: unknown): Promise<Answer> => {
     const response = await app.inject({
       method,

@@ -15,19 +15,26 @@ export function helpText(): string {
   return `ssm, the Simple Secret Manager: keys in an HSM, used over HTTP.
 
 Usage:
-  ssm serve [flags]    listens until SIGTERM or SIGINT; a second signal ends it at once
-  ssm --help           this text
-  ssm --version        the version
+  ssm init --data DIR [--json]                 makes the data folder, the service's keys, and an account a role; with a SoftHSM token,
+                                               unless the settings of another are given
+  ssm serve --data DIR [flags]                 listens until SIGTERM or SIGINT; a second signal ends it at once
+  ssm account list --data DIR [--json]         who may log in
+  ssm account add SERVICE_ID --role ROLE       makes an account (udm, webconsole) and shows its password [--json]
+  ssm account reset-password SERVICE_ID        shows a new password; tokens of the old one end, a disabled account is let in again [--json]
+  ssm account disable SERVICE_ID               ends an account and its tokens
+  ssm signing-key rotate --data DIR [--revoke] makes a new key for tokens; those of older keys stay good, unless revoked
+  ssm --help                                   this text
+  ssm --version                                the version
 
-Settings, by flag or by environment; a flag counts before the environment:
+Settings, by flag, by environment, or by their names in a YAML file; a flag counts before the environment, and that before files:
 ${lines.join('\n')}
 
-One of --token-label, --token-serial and --lots-number, and one of --pin-file and SSM_PIN, is required.
-There is no authentication yet, so the service listens on loopback only.
+The data folder holds the settings of its token. There is no TLS yet, so the service listens on loopback only.
 
 Exit status: 0 stopped as asked; 1 a failure that may pass; 2 wrong usage, configuration or PIN: starting again will not help.
 
 Example:
-  ssm serve --pkcs-path /usr/lib/softhsm/libsofthsm2.so --token-label demo --pin-file /run/secrets/pin
+  ssm init --data /var/lib/ssm
+  ssm serve --data /var/lib/ssm --listen 127.0.0.1:9000
 `
 }

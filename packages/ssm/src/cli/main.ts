@@ -1,10 +1,15 @@
 import { type ErrorCode, ERROR_HELP, Pkcs11PoolError } from 'pkcs11-pool'
+import { SigningKeyMissing } from '../auth/signing-keys.js'
 import { ConfigError } from '../config/config-error.js'
+import { account } from './account.js'
 import { parseCommand } from './arguments.js'
 import { EXIT } from './exit-codes.js'
 import { helpText } from './help.js'
+import { init } from './init.js'
 import { serve } from './serve.js'
 import { packageVersion } from '../package-version.js'
+import { StoreError } from '../store/store-error.js'
+import { rotate } from './signing-key.js'
 
 /**
  * The library's errors that starting again does not mend. A rejected PIN above all: each start would use up one of the token's tries.
@@ -32,6 +37,12 @@ export async function main(args: readonly string[]): Promise<number> {
         return EXIT.OK
       case 'serve':
         return await serve(command.flags)
+      case 'init':
+        return await init(command)
+      case 'signing-key rotate':
+        return await rotate(command)
+      default:
+        return await account(command)
     }
   } catch (error) {
     process.stderr.write(`ssm: ${describe(error)}\n`)
@@ -40,6 +51,7 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 function isConfiguration(error: unknown): boolean {
+  if (error instanceof SigningKeyMissing) return true
   return error instanceof ConfigError || (error instanceof Pkcs11PoolError && CONFIGURATION_ERRORS.has(error.code))
 }
 
@@ -47,7 +59,9 @@ function isConfiguration(error: unknown): boolean {
 function describe(error: unknown): string {
   if (error instanceof Pkcs11PoolError)
     return `${error.message} (${error.code})\nssm: next: ${ERROR_HELP[error.code].action}`
-  if (error instanceof ConfigError) return error.message
+  if (error instanceof ConfigError || error instanceof SigningKeyMissing) return error.message
+  if (error instanceof StoreError)
+    return `${error.message} (${error.code})\nssm: next: look at the data folder and its disk`
   if (error instanceof Error && 'code' in error) return `${error.message}\nssm: next: ${systemHelp(String(error.code))}`
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }

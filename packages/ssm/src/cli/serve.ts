@@ -7,17 +7,19 @@ const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const
 
 /** Serves until SIGINT or SIGTERM, then stops in order. A second signal ends the process at once. */
 export async function serve(flags: ReadonlyMap<string, string>): Promise<number> {
-  const server = await startServer(loadConfig(process.env, flags))
+  const server = await startServer(loadConfig(process.env, flags, tell))
   const stopped = stopSignal()
-  process.stdout.write(
-    `ssm: listening on ${server.url} - no authentication yet, so on loopback only: every local user can use the keys\n`,
-  )
+  process.stdout.write(`ssm: listening on ${server.url}\n`)
   await stopped
   const { abandoned } = await server.close()
   if (abandoned > 0)
     process.stderr.write(`ssm: stopped with ${abandoned} sessions that the HSM did not give back in time\n`)
   // a call that hangs inside the HSM's library would keep the process alive
   process.exit(EXIT.OK)
+}
+
+function tell(line: string): void {
+  process.stderr.write(`ssm: ${line}\n`)
 }
 
 function stopSignal(): Promise<void> {

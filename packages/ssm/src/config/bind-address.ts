@@ -9,8 +9,8 @@ export interface BindAddress {
 }
 
 /**
- * Reads `host:port` and refuses every address other than loopback: there is no authentication yet, so whoever can reach the
- * port can use every key.
+ * Reads `host:port` and refuses every address other than loopback: there is no TLS yet, so passwords and tokens would travel in the
+ * clear.
  *
  * @throws ConfigError naming `setting`
  */
@@ -26,8 +26,8 @@ export function parseBindAddress(text: string, setting: string): BindAddress {
     throw new ConfigError(
       setting,
       where,
-      'a loopback address (127.0.0.1, [::1], localhost): the service has no authentication yet, so whoever reaches it can use ' +
-        'every key; set 127.0.0.1:8080 and let other machines in through a proxy that authenticates them',
+      'a loopback address (127.0.0.1, [::1], localhost): the service has no TLS yet, so passwords and tokens would travel in the ' +
+        'clear; set 127.0.0.1:8080 and let other machines in through a proxy that speaks TLS',
     )
   }
   // what `localhost` resolves to is the machine's business, so it is not asked

@@ -1,16 +1,19 @@
-import { ConfigError } from './config-error.js'
 import { parseBindAddress } from './bind-address.js'
+import { ConfigError } from './config-error.js'
 import { checkModuleFile, checkPinFile } from './files.js'
-import { Layers } from './layers.js'
+import type { Layers } from './layers.js'
+import { readSources } from './sources.js'
 
 /** Which token to use. */
 export type TokenSelector = { label: string } | { serial: string } | { slot: number }
 
-/** Where the library reads the PIN from, natively: the PIN is never a value here. */
-export type PinSource = { file: string } | { env: string }
+/** Where the PIN comes from. The library reads a file or the environment natively; a value was written into a file of settings. */
+export type PinSource = { file: string } | { env: string } | { value: string }
 
 /** What the service is told. */
 export interface SsmConfig {
+  /** the data folder, made by `ssm init`; undefined where there is none, and then nobody can log in. @defaultValue none */
+  data: string | undefined
   /** path of the PKCS#11 library */
   pkcsPath: string
   token: TokenSelector
@@ -33,6 +36,7 @@ export interface SsmConfig {
 export type SsmDefaults = Omit<SsmConfig, 'pkcsPath' | 'token' | 'pin'>
 
 export const DEFAULTS: Readonly<Omit<SsmDefaults, 'minSessions'>> = Object.freeze({
+  data: undefined,
   bindAddr: '127.0.0.1:8080',
   maxSessions: 10,
   legacyAlgorithms: false,
@@ -45,28 +49,21 @@ const SESSIONS_LIMIT = 4096
 const SLOT_LIMIT = Number.MAX_SAFE_INTEGER
 
 /**
- * Reads the configuration: the defaults, over them the environment (`SSM_*`), over it the flags.
+ * Reads the configuration: the defaults, over them the settings in the data folder, the file of settings, the environment (`SSM_*`) and
+ * the flags.
  *
  * @param env only names that begin with `SSM_` are looked at, and `SSM_PIN` only for being there: its value is never read
  * @param flags as given on the command line, without the leading `--`
+ * @param notice hears what of a file of settings has no effect
  * @throws ConfigError on an unknown, missing, malformed or contradictory setting, a world-readable PIN file, and every address
  * but loopback
  */
 export function loadConfig(
   env: Readonly<Record<string, string | undefined>>,
   flags: ReadonlyMap<string, string>,
+  notice: (line: string) => void = () => {},
 ): SsmConfig {
-  const layers = new Layers(env, flags)
-  const pkcsPath = layers.text('pkcsPath')
-  if (pkcsPath === undefined) {
-    throw new ConfigError(
-      'SSM_PKCS_PATH',
-      'nothing',
-      "the path of the token's PKCS#11 library, such as /usr/lib/softhsm/libsofthsm2.so; set it or give --pkcs-path",
-    )
-  }
-  checkModuleFile(pkcsPath.value, pkcsPath.source)
-
+  const { layers, data } = readSources(env, flags, notice)
   const bindAddr = layers.text('bindAddr')
   if (bindAddr !== undefined) parseBindAddress(bindAddr.value, bindAddr.source)
 
@@ -78,9 +75,8 @@ export function loadConfig(
 
   const connect = layers.choice('connect', { eager: 'eager', lazy: 'lazy' } as const) ?? DEFAULTS.connect
   return {
-    pkcsPath: pkcsPath.value,
-    token: readToken(layers),
-    pin: readPin(layers),
+    data,
+    ...readTokenAccess(layers),
     bindAddr: bindAddr?.value ?? DEFAULTS.bindAddr,
     maxSessions,
     minSessions: minSessions ?? defaultMinSessions(maxSessions, connect),
@@ -88,6 +84,24 @@ export function loadConfig(
     connect,
     keyCache: layers.choice('keyCache', { on: true, off: false }) ?? DEFAULTS.keyCache,
   }
+}
+
+/** What it takes to open the token. */
+export type TokenAccess = Pick<SsmConfig, 'pkcsPath' | 'token' | 'pin'>
+
+/** @throws ConfigError on what is missing or malformed */
+export function readTokenAccess(layers: Layers): TokenAccess {
+  const pkcsPath = layers.text('pkcsPath')
+  if (pkcsPath === undefined) {
+    throw new ConfigError(
+      'SSM_PKCS_PATH',
+      'nothing',
+      "the path of the token's PKCS#11 library, such as /usr/lib/softhsm/libsofthsm2.so; set it, give --pkcs-path, or give --data " +
+        'with a folder that ssm init made',
+    )
+  }
+  checkModuleFile(pkcsPath.value, pkcsPath.source)
+  return { pkcsPath: pkcsPath.value, token: readToken(layers), pin: readPin(layers) }
 }
 
 /** How many sessions are kept open unless it is said: a service that connects lazily holds none ready. */
@@ -121,8 +135,10 @@ function readPin(layers: Layers): PinSource {
       checkPinFile(file?.value ?? '', file?.source ?? '')
       return { file: file?.value ?? '' }
     }
-    case 'pin':
-      return { env: 'SSM_PIN' }
+    case 'pin': {
+      const { source, value } = layers.text('pin') ?? { source: '', value: '' }
+      return source === 'SSM_PIN' ? { env: 'SSM_PIN' } : { value }
+    }
     case undefined:
       throw new ConfigError(
         'SSM_PIN_FILE',

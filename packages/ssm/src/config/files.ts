@@ -1,7 +1,12 @@
 import { type Stats, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { ConfigError } from './config-error.js'
 
 const READ_OR_WRITE_BY_OTHERS = 0o006
+const ANYTHING_BY_OTHERS = 0o077
+
+/** The file of settings in a data folder, written last when one is made. */
+export const SETTINGS_FILE = 'ssm.yaml'
 
 /**
  * Looks at the PIN file without opening it.
@@ -11,14 +16,44 @@ const READ_OR_WRITE_BY_OTHERS = 0o006
 export function checkPinFile(path: string, setting: string): void {
   const stats = stat(path, setting, 'the path of a file with the PIN')
   if (stats.isDirectory()) throw new ConfigError(setting, `a directory, ${path}`, 'the path of a file with the PIN')
-  if ((stats.mode & READ_OR_WRITE_BY_OTHERS) !== 0) {
-    const mode = (stats.mode & 0o777).toString(8).padStart(4, '0')
+  refuseOpen(stats, path, setting)
+}
+
+/** @throws ConfigError where a file that holds a PIN is open to every user of the machine */
+export function refuseOpenFile(path: string, setting: string): void {
+  refuseOpen(stat(path, setting, 'the path of a file with the PIN'), path, setting)
+}
+
+function refuseOpen(stats: Stats, path: string, setting: string): void {
+  if ((stats.mode & READ_OR_WRITE_BY_OTHERS) === 0) return
+  throw new ConfigError(
+    setting,
+    `${path} with mode ${modeOf(stats)}, open to every user of this machine`,
+    `a file only its owner can read: chmod 600 ${path}, and change the PIN if others may have read it`,
+  )
+}
+
+/**
+ * Looks at a data folder.
+ *
+ * @throws ConfigError where it is missing, was not made by `ssm init`, or is open to others
+ */
+export function checkDataFolder(path: string, setting: string): void {
+  const expected = `a folder that was made by: ssm init --data ${path}`
+  const stats = stat(path, setting, expected)
+  if (!stats.isDirectory()) throw new ConfigError(setting, `${path}, which is no folder`, expected)
+  if ((stats.mode & ANYTHING_BY_OTHERS) !== 0) {
     throw new ConfigError(
       setting,
-      `${path} with mode ${mode}, open to every user of this machine`,
-      `a file only its owner can read: chmod 600 ${path}, and change the PIN if others may have read it`,
+      `${path} with mode ${modeOf(stats)}`,
+      `a folder only its owner can enter: chmod 700 ${path}`,
     )
   }
+  stat(join(path, SETTINGS_FILE), setting, expected)
+}
+
+function modeOf({ mode }: Stats): string {
+  return (mode & 0o777).toString(8).padStart(4, '0')
 }
 
 /** @throws ConfigError where there is no such file */

@@ -1,26 +1,40 @@
 import { didYouMean } from '../nearest.js'
 import { ConfigError } from './config-error.js'
-import { SETTINGS, type Setting } from './settings.js'
+import { SETTINGS, type Setting, type SettingName } from './settings.js'
 
-const ALL: readonly Setting[] = Object.values(SETTINGS)
-const VARIABLES = ALL.map(({ env }) => env)
-const FLAGS = ALL.flatMap(({ flag }) => (flag === null ? [] : [`--${flag}`]))
+const ALL = Object.entries(SETTINGS) as [SettingName, Setting][]
+const BY_VARIABLE = new Map(ALL.map(([name, { env }]) => [env, name]))
+const BY_FLAG = new Map(
+  ALL.flatMap(([name, { flag, alias }]) =>
+    [flag, alias].flatMap((each) => (each === null || each === undefined ? [] : [[each, name] as const])),
+  ),
+)
 
 /** @throws ConfigError for a variable that is no setting's, naming the nearest that is */
-export function requireKnownVariable(name: string): void {
-  if (VARIABLES.includes(name)) return
-  throw new ConfigError(name, 'an unknown variable', `one of ${VARIABLES.join(', ')}${didYouMean(name, VARIABLES)}`)
+export function settingOfVariable(variable: string): SettingName {
+  const known = [...BY_VARIABLE.keys()]
+  return (
+    BY_VARIABLE.get(variable) ??
+    refuse(variable, `an unknown variable`, `one of ${known.join(', ')}${didYouMean(variable, known)}`)
+  )
 }
 
 /**
  * @param flag without the leading `--`
+ * @param more flags that the command has beside the settings
  * @throws ConfigError for a flag that is no setting's, naming the nearest that is; never with its value, which may be a PIN
  */
-export function requireKnownFlag(flag: string): void {
+export function settingOfFlag(flag: string, more: readonly string[] = []): SettingName {
   if (flag === 'pin') {
-    throw new ConfigError('--pin', 'a PIN on the command line, where every user can read it', '--pin-file or SSM_PIN')
+    refuse('--pin', 'a PIN on the command line, where every user can read it', '--pin-file or SSM_PIN')
   }
-  const name = `--${flag}`
-  if (FLAGS.includes(name)) return
-  throw new ConfigError(name, 'an unknown flag', `one of ${FLAGS.join(', ')}${didYouMean(name, FLAGS)}`)
+  const known = [...BY_FLAG.keys(), ...more].map((each) => `--${each}`)
+  return (
+    BY_FLAG.get(flag) ??
+    refuse(`--${flag}`, 'an unknown flag', `one of ${known.join(', ')}${didYouMean(`--${flag}`, known)}`)
+  )
+}
+
+function refuse(setting: string, got: string, expected: string): never {
+  throw new ConfigError(setting, got, expected)
 }

@@ -1,5 +1,5 @@
 import { ConfigError } from './config-error.js'
-import { requireKnownFlag, requireKnownVariable } from './known-names.js'
+import { settingOfFlag, settingOfVariable } from './known-names.js'
 import { SETTINGS, type SettingName } from './settings.js'
 
 /** A setting's text and where it came from, to be named in an error. */
@@ -8,22 +8,53 @@ export interface Given {
   source: string
 }
 
-/** Environment below, flags above: answers each setting from the topmost that has it. */
-export class Layers {
-  readonly #env: Readonly<Record<string, string | undefined>>
-  readonly #flags: ReadonlyMap<string, string>
+/** What one source gives: the command line, the environment, or a file. */
+export type Layer = ReadonlyMap<SettingName, Given>
 
-  /** @throws ConfigError on a name that is no setting's */
-  constructor(env: Readonly<Record<string, string | undefined>>, flags: ReadonlyMap<string, string>) {
-    this.#env = env
-    this.#flags = flags
-    for (const name of Object.keys(env)) if (name.startsWith('SSM_')) requireKnownVariable(name)
-    for (const flag of flags.keys()) requireKnownFlag(flag)
+/**
+ * The flags of a command line.
+ *
+ * @param flags without the leading `--`
+ * @throws ConfigError on an unknown flag, and on two that mean the same
+ */
+export function layerOfFlags(flags: ReadonlyMap<string, string>): Layer {
+  const layer = new Map<SettingName, Given>()
+  for (const [flag, value] of flags) {
+    const name = settingOfFlag(flag)
+    const other = layer.get(name)
+    if (other !== undefined) throw new ConfigError(`--${flag}`, `${other.source} as well`, 'only one of them')
+    layer.set(name, { value, source: `--${flag}` })
+  }
+  return layer
+}
+
+/**
+ * The variables that begin with `SSM_`. The value of SSM_PIN is not read: the library does that, natively.
+ *
+ * @throws ConfigError on an unknown variable
+ */
+export function layerOfEnvironment(env: Readonly<Record<string, string | undefined>>): Layer {
+  const layer = new Map<SettingName, Given>()
+  for (const variable of Object.keys(env)) {
+    if (!variable.startsWith('SSM_')) continue
+    const name = settingOfVariable(variable)
+    const value = name === 'pin' ? 'is set' : env[variable]
+    if (value !== undefined) layer.set(name, { value, source: variable })
+  }
+  return layer
+}
+
+/** Several sources, the one that counts most first: answers each setting from the first that has it. */
+export class Layers {
+  readonly #layers: readonly Layer[]
+
+  constructor(layers: readonly Layer[]) {
+    this.#layers = layers
   }
 
   /** The setting as text. @throws ConfigError on an empty one */
   text(name: SettingName): Given | undefined {
-    const given = this.#flag(name) ?? this.#variable(name)
+    const given = this.#layers.find((layer) => layer.has(name))?.get(name)
     if (given?.value === '') throw new ConfigError(given.source, 'nothing', 'a value; leave it out for the default')
     return given
   }
@@ -46,29 +77,19 @@ export class Layers {
   }
 
   /**
-   * Which of several settings that exclude each other was given. Flags hide all of the group in the environment.
+   * Which of several settings that exclude each other was given. The first source that has one hides all of the group in the others.
    *
    * @throws ConfigError when two were given in one place
    */
   oneOf<N extends SettingName>(names: readonly N[]): N | undefined {
-    const byFlag = names.filter((name) => this.#flag(name) !== undefined)
-    const given = byFlag.length > 0 ? byFlag : names.filter((name) => SETTINGS[name].env in this.#env)
-    if (given.length > 1) {
-      const sources = given.map((name) => (byFlag.length > 0 ? `--${SETTINGS[name].flag}` : SETTINGS[name].env))
-      throw new ConfigError(sources[0] ?? '', `${sources.join(' and ')} together`, 'only one of them')
+    for (const layer of this.#layers) {
+      const given = names.filter((name) => layer.has(name))
+      if (given.length > 1) {
+        const sources = given.map((name) => layer.get(name)?.source ?? SETTINGS[name].env)
+        throw new ConfigError(sources[0] ?? '', `${sources.join(' and ')} together`, 'only one of them')
+      }
+      if (given.length === 1) return given[0]
     }
-    return given[0]
-  }
-
-  #flag(name: SettingName): Given | undefined {
-    const { flag } = SETTINGS[name]
-    const value = flag === null ? undefined : this.#flags.get(flag)
-    return value === undefined ? undefined : { value, source: `--${flag}` }
-  }
-
-  #variable(name: SettingName): Given | undefined {
-    const { env } = SETTINGS[name]
-    const value = this.#env[env]
-    return value === undefined ? undefined : { value, source: env }
+    return undefined
   }
 }

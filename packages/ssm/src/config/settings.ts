@@ -1,20 +1,39 @@
-/** One setting: how it is named in the environment and as a flag, and what to say about it. */
+/** One setting: how it is named in the environment and as a flag, and what to say about it. In a file it has its key in {@link SETTINGS}. */
 export interface Setting {
   env: string
   /** without the leading `--`; null where the setting must not appear on a command line */
   flag: string | null
+  /** another flag of the same meaning */
+  alias?: string
   /** what stands for the value in the help; null for a switch */
   placeholder: string | null
+  /** the value is a path: in a file it is meant from the file's folder */
+  path?: true
   help: string
 }
 
-/** Every setting there is: environment, flags and help are all read from here. */
+/** Every setting there is: files, environment, flags and help are all read from here. */
 export const SETTINGS = {
+  data: {
+    env: 'SSM_DATA',
+    flag: 'data',
+    placeholder: 'DIR',
+    path: true,
+    help: 'the data folder that ssm init made: accounts, audit, and the token where it is SoftHSM (required)',
+  },
+  config: {
+    env: 'SSM_CONFIG',
+    flag: 'config',
+    placeholder: 'FILE',
+    path: true,
+    help: 'a YAML file with settings',
+  },
   pkcsPath: {
     env: 'SSM_PKCS_PATH',
     flag: 'pkcs-path',
     placeholder: 'FILE',
-    help: "the token's PKCS#11 library (required)",
+    path: true,
+    help: "the token's PKCS#11 library",
   },
   tokenLabel: { env: 'SSM_TOKEN_LABEL', flag: 'token-label', placeholder: 'LABEL', help: 'selects the token by label' },
   tokenSerial: {
@@ -33,19 +52,21 @@ export const SETTINGS = {
     env: 'SSM_PIN_FILE',
     flag: 'pin-file',
     placeholder: 'FILE',
+    path: true,
     help: 'a file with the PIN, not readable by everybody',
   },
   pin: {
     env: 'SSM_PIN',
     flag: null,
     placeholder: null,
-    help: 'the PIN itself, only from the environment',
+    help: 'the PIN itself, never on the command line',
   },
   bindAddr: {
     env: 'SSM_BIND_ADDR',
     flag: 'bind-addr',
+    alias: 'listen',
     placeholder: 'HOST:PORT',
-    help: 'where to listen, loopback only (default 127.0.0.1:8080)',
+    help: 'where to listen, loopback only (default 127.0.0.1:8080); --listen is the same',
   },
   maxSessions: {
     env: 'SSM_MAX_SESSIONS',

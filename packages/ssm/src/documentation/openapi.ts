@@ -2,7 +2,7 @@ import swagger from '@fastify/swagger'
 import { Type } from 'typebox'
 import { packageVersion } from '../package-version.js'
 import { PROBLEMS } from '../problems/problem.js'
-import type { Action } from '../routes/actions.js'
+import type { DeclaredAction } from '../auth/actions.js'
 import type { App } from '../routes/routes.js'
 
 const INTRODUCTION = `Keys in an HSM, used over HTTP. Every binary member is hex; an id of 0 means "not given"; what is not as it should be is
@@ -22,7 +22,7 @@ const problemAnswer = {
 }
 
 /** Where nobody has to say who they are. */
-const OPEN_TO_ALL: ReadonlySet<Action | undefined> = new Set<Action | undefined>(['OPEN', undefined])
+const OPEN_TO_ALL: ReadonlySet<DeclaredAction | undefined> = new Set(['OPEN', 'USER_LOGIN', undefined] as const)
 
 /** Describes the routes that are added from now on, as `app.swagger()` then tells. */
 export function describeRoutes(app: App): void {

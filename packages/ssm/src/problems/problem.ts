@@ -7,6 +7,7 @@ export const PROBLEMS = {
   UNSUPPORTED_KEY_TYPE: { status: 400, title: 'Unsupported key type' },
   INVALID_KEY_TYPE: { status: 400, title: 'Invalid key type' },
   INVALID_KEY_SIZE: { status: 400, title: 'Invalid key size' },
+  UNAUTHORIZED: { status: 401, title: 'Unauthorized' },
   AUTHENTICATION_FAILED: { status: 401, title: 'Authentication failed' },
   FORBIDDEN: { status: 403, title: 'Forbidden' },
   KEY_NOT_FOUND: { status: 404, title: 'Key not found' },
@@ -16,6 +17,7 @@ export const PROBLEMS = {
   KEY_AMBIGUOUS: { status: 409, title: 'Key is ambiguous' },
   PAYLOAD_TOO_LARGE: { status: 413, title: 'Payload too large' },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, title: 'Unsupported media type' },
+  RATE_LIMITED: { status: 429, title: 'Too many requests' },
   ENCRYPTION_ERROR: { status: 500, title: 'Encryption failed' },
   DECRYPTION_ERROR: { status: 500, title: 'Decryption failed' },
   KEY_GENERATION_ERROR: { status: 500, title: 'Key generation failed' },
@@ -36,6 +38,8 @@ export type ProblemCode = keyof typeof PROBLEMS
 export interface ProblemExtras {
   /** the error that led here: for the operator's log, never for the answer */
   cause?: unknown
+  /** stands in the body's `error` for the code: only where clients know another text */
+  error?: string
   headers?: Readonly<Record<string, string>>
 }
 
@@ -43,11 +47,13 @@ export interface ProblemExtras {
 export class Problem extends Error {
   readonly code: ProblemCode
   readonly headers: Readonly<Record<string, string>>
+  readonly #error: string
 
   constructor(code: ProblemCode, detail: string, extras: ProblemExtras = {}) {
     super(detail, 'cause' in extras ? { cause: extras.cause } : undefined)
     this.name = 'Problem'
     this.code = code
+    this.#error = extras.error ?? code
     this.headers = extras.headers ?? {}
   }
 
@@ -58,7 +64,7 @@ export class Problem extends Error {
   /** The body of the answer to a request for `path`. */
   toBody(path: string): ProblemBody {
     const { status, title } = PROBLEMS[this.code]
-    return { title, detail: this.message, status, instance: path, error: this.code }
+    return { title, detail: this.message, status, instance: path, error: this.#error }
   }
 }
 
@@ -69,5 +75,6 @@ export interface ProblemBody {
   status: number
   /** the path of the request, without its query */
   instance: string
-  error: ProblemCode
+  /** what clients switch on: the code, or for authentication the text that the Go service sent */
+  error: string
 }

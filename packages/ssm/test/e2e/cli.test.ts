@@ -3,18 +3,20 @@ import { createServer } from 'node:http'
 import { once } from 'node:events'
 import { createSoftHsmToken } from 'testkit'
 import { afterAll, describe, expect, it } from 'vitest'
-import { runSsm, serviceEnv, urlIn } from './process.js'
+import { initialise, logIn, runSsm, serviceEnv, urlIn } from './process.js'
 
 const token = createSoftHsmToken({ keys: [{ label: 'KEY_ENCRYPTION_AES256' }] })
 afterAll(() => token.remove())
-const env = serviceEnv(token)
+const service = initialise(token)
+const env = serviceEnv(token, service)
+const tokenSettings = { SSM_PKCS_PATH: token.module, SSM_TOKEN_LABEL: token.label }
 
 describe('the command', () => {
   it('explains itself on standard output', async () => {
     for (const args of [['--help'], ['-h'], ['help'], ['serve', '--help']]) {
       const { code, stdout, stderr } = await runSsm(args).ended
       expect([code, stderr]).toEqual([0, ''])
-      for (const name of ['ssm serve', '--bind-addr', 'SSM_PIN_FILE', 'loopback only', 'Exit status'])
+      for (const name of ['ssm serve', '--bind-addr', 'SSM_PIN_FILE', 'ssm init', 'loopback only', 'Exit status'])
         expect(stdout).toContain(name)
     }
   })
@@ -33,7 +35,7 @@ describe('the command', () => {
       SSM_PIN: token.pin,
     })
     const line = await ssm.firstLine
-    expect(line).toMatch(/^ssm: listening on http:\/\/127\.0\.0\.1:\d+ - no authentication yet, so on loopback only/)
+    expect(line).toMatch(/^ssm: listening on http:\/\/127\.0\.0\.1:\d+$/)
     expect(await (await fetch(`${urlIn(line)}/pool/stats`)).json()).toEqual({
       max_size: 3,
       current_size: 0,
@@ -42,7 +44,7 @@ describe('the command', () => {
     })
     const answer = await fetch(`${urlIn(line)}/crypto/encrypt`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: await logIn(urlIn(line), 'webconsole', service.passwords.webconsole),
       body: JSON.stringify({ key_label: 'KEY_ENCRYPTION_AES256', plain: 'c0ffee', encryption_algorithm: 5 }),
     })
     expect(answer.status).toBe(201)
@@ -54,7 +56,7 @@ describe('the command', () => {
 })
 
 describe('the command, run wrongly, ends with 2 and says what to do', () => {
-  it.each<[string, string[], Record<string, string>, RegExp]>([
+  it.each<[string, string[], Record<string, string | undefined>, RegExp]>([
     ['no command', [], {}, /^ssm: command: got none, expected one of serve/],
     ['an unknown command', ['sreve'], {}, /"sreve".*did you mean serve\?/],
     [
@@ -67,17 +69,45 @@ describe('the command, run wrongly, ends with 2 and says what to do', () => {
     ['a flag twice', ['serve', '--connect=lazy', '--connect=eager'], env, /^ssm: --connect: got the flag twice/],
     ['an argument too many', ['serve', 'now'], env, /expected only flags/],
     [
+      'two flags that mean the same',
+      ['serve', '--listen', '[::1]:1', '--bind-addr', '[::1]:2'],
+      env,
+      /^ssm: --bind-addr: got --listen as well/,
+    ],
+    ['a flag of another command', ['serve', '--json'], env, /^ssm: --json: got a flag that ssm serve does not have/],
+    ['a command without its verb', ['account'], env, /^ssm: ssm account: got nothing, expected one of add, disable/],
+    ['a misspelt verb', ['account', 'lst'], env, /^ssm: ssm account: got "lst".*did you mean list\?/],
+    [
+      'a command without its argument',
+      ['account', 'disable'],
+      env,
+      /^ssm: ssm account disable: got nothing, expected SERVICE_ID/,
+    ],
+    [
+      'a role there is not',
+      ['account', 'add', 'amf', '--role', 'amf'],
+      env,
+      /^ssm: --role: got "amf", expected one of udm, webconsole/,
+    ],
+    [
+      'a data folder that is not there',
+      ['serve', '--data', '/nowhere'],
+      env,
+      /^ssm: --data: got \/nowhere, .*ENOENT.*made by: ssm init/,
+    ],
+    [
+      'no data folder',
+      ['serve'],
+      { ...env, ...tokenSettings, SSM_DATA: undefined },
+      /^ssm: SSM_DATA: got nothing, expected .*ssm init --data DIR/,
+    ],
+    [
       'a misspelt variable',
       ['serve'],
       { ...env, SSM_PINFILE: 'x' },
       /^ssm: SSM_PINFILE: got an unknown variable.*did you mean SSM_PIN_FILE\?/,
     ],
-    [
-      'another address than loopback',
-      ['serve', '--bind-addr', '0.0.0.0:8080'],
-      env,
-      /^ssm: --bind-addr: .*no authentication yet/,
-    ],
+    ['another address than loopback', ['serve', '--bind-addr', '0.0.0.0:8080'], env, /^ssm: --bind-addr: .*no TLS yet/],
     [
       'a module that is not there',
       ['serve', '--pkcs-path', '/nowhere.so'],

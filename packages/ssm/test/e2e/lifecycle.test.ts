@@ -3,23 +3,25 @@ import { Agent, type IncomingMessage, request } from 'node:http'
 import { connect } from 'node:net'
 import { createSoftHsmToken, createWrappedModule } from 'testkit'
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
-import { runSsm, serviceEnv, urlIn } from './process.js'
+import { initialise, logIn, runSsm, serviceEnv, urlIn } from './process.js'
 
 const token = createSoftHsmToken({ keys: [{ label: 'KEY_ENCRYPTION_AES256' }] })
 afterAll(() => token.remove())
+const service = initialise(token)
 
 async function startHanging() {
   const wrapped = createWrappedModule(token)
   onTestFinished(() => wrapped.remove())
-  const ssm = runSsm(['serve'], { ...serviceEnv(token), SSM_PKCS_PATH: wrapped.module })
+  const ssm = runSsm(['serve'], { ...serviceEnv(token, service), SSM_PKCS_PATH: wrapped.module })
   const url = urlIn(await ssm.firstLine)
+  const headers = await logIn(url, 'webconsole', service.passwords.webconsole)
   wrapped.hang('C_Encrypt')
   const agent = new Agent({ keepAlive: true })
   onTestFinished(() => agent.destroy())
   const outgoing = request(`${url}/crypto/encrypt`, {
     method: 'POST',
     agent,
-    headers: { 'content-type': 'application/json' },
+    headers,
   })
   outgoing.end(JSON.stringify({ key_label: 'KEY_ENCRYPTION_AES256', plain: 'c0ffee', encryption_algorithm: 5 }))
   const answer = once(outgoing, 'response').then(([response]) => response as IncomingMessage)
@@ -76,7 +78,7 @@ describe('a signal to a service at work', () => {
 
 describe('a service on the network', () => {
   it('answers bytes that are no request with a problem', async () => {
-    const ssm = runSsm(['serve'], serviceEnv(token))
+    const ssm = runSsm(['serve'], serviceEnv(token, service))
     const { port, hostname } = new URL(urlIn(await ssm.firstLine))
     const socket = connect(Number(port), hostname)
     socket.end('what is this\r\n\r\n')
@@ -87,7 +89,7 @@ describe('a service on the network', () => {
   })
 
   it('refuses a request that names another host', async () => {
-    const ssm = runSsm(['serve'], serviceEnv(token))
+    const ssm = runSsm(['serve'], serviceEnv(token, service))
     const url = urlIn(await ssm.firstLine)
     const outgoing = request(`${url}/pool/stats`, { headers: { host: 'evil.example' } }).end()
     const [response] = (await once(outgoing, 'response')) as [IncomingMessage]

@@ -31,6 +31,7 @@ function messageOf(env: Record<string, string | undefined>, flags: Record<string
 describe('the configuration', () => {
   it('has defaults for all but module, token and PIN', () => {
     expect(load(REQUIRED)).toEqual({
+      data: undefined,
       pkcsPath: module,
       token: { label: 'demo' },
       pin: { file: pinFile },
@@ -185,9 +186,9 @@ describe('the address to listen on', () => {
     'example.org:80',
     '127.example.org:80',
     '[::ffff:1.2.3.4]:80',
-  ])('may not be %s, because there is no authentication yet', (bindAddr) => {
+  ])('may not be %s, because there is no TLS yet', (bindAddr) => {
     expect(messageOf({ ...REQUIRED, SSM_BIND_ADDR: bindAddr })).toMatch(
-      /^SSM_BIND_ADDR: .*expected a loopback address .*no authentication yet/,
+      /^SSM_BIND_ADDR: .*expected a loopback address .*no TLS yet/,
     )
   })
 

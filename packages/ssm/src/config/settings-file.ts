@@ -1,0 +1,108 @@
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml'
+import { didYouMean } from '../nearest.js'
+import { ConfigError } from './config-error.js'
+import { refuseOpenFile } from './files.js'
+import type { Given, Layer } from './layers.js'
+import { SETTINGS, type Setting, type SettingName } from './settings.js'
+
+/** Keys of the Go service's file that mean nothing here, with what to tell about it; null where there is nothing to tell. */
+const OTHERS_KEYS: Readonly<Record<string, string | null>> = {
+  ssmName: null,
+  ssmId: null,
+  info: null,
+  logger: null,
+  exposeSwaggerUi: null,
+  isSecure: null,
+  socketPath: 'the service listens on bindAddr only',
+  certFile: 'there is no TLS yet, so the service listens on loopback only',
+  keyFile: 'there is no TLS yet, so the service listens on loopback only',
+  caFile: 'there is no TLS yet, so the service listens on loopback only',
+  rateLimit: 'only attempts to log in are limited, with figures of their own',
+  cors: 'no other origin may use the service from a browser',
+  mongodb: 'accounts and audit live in the data folder here, in SQLite',
+}
+
+/**
+ * Reads a YAML file of settings: one map, its keys as in {@link SETTINGS}. The Go service's file is read as it is, under its
+ * `configuration` or without.
+ *
+ * @param notice hears what of the file has no effect
+ * @throws ConfigError naming file, line and key
+ */
+export function readSettingsFile(path: string, setting: string, notice: (line: string) => void): Layer {
+  const lines = new LineCounter()
+  // every value as text: the settings know what they are, and a PIN keeps its leading zeros
+  const document = parseDocument(readText(path, setting), { schema: 'failsafe', lineCounter: lines })
+  const [broken] = document.errors
+  if (broken !== undefined) {
+    // the parser's own message quotes the line, which may hold a PIN
+    throw new ConfigError(
+      `${path}:${broken.linePos?.[0].line ?? 1}`,
+      'what is no YAML',
+      `a map of settings (${broken.code})`,
+    )
+  }
+  const layer = new Map<SettingName, Given>()
+  readMap(document.contents)
+  if (layer.has('pin')) refuseOpenFile(path, setting)
+  return layer
+
+  function readMap(map: Node | null): void {
+    if (map === null) return
+    if (!isMap(map)) throw new ConfigError(at(map), 'no map', 'settings, such as bindAddr: 127.0.0.1:8080')
+    for (const { key, value } of map.items) {
+      const name = isScalar(key) ? String(key.value) : ''
+      const source = `${at(key as Node)} ${name}`
+      if (name === 'configuration') readMap(value as Node | null)
+      else readSetting(name, source, value as Node | null)
+    }
+  }
+
+  function readSetting(name: string, source: string, value: Node | null): void {
+    if (name === 'isHttps') {
+      if (textOf(value, source) !== 'false')
+        throw new ConfigError(
+          source,
+          'a wish for HTTPS',
+          'false: there is no TLS yet, so the service listens on loopback only',
+        )
+      return
+    }
+    if (Object.hasOwn(OTHERS_KEYS, name)) {
+      const why = OTHERS_KEYS[name]
+      if (typeof why === 'string') notice(`${source} has no effect: ${why}`)
+      return
+    }
+    if (!isSetting(name)) {
+      const known = Object.keys(SETTINGS)
+      throw new ConfigError(source, 'an unknown key', `one of ${known.join(', ')}${didYouMean(name, known)}`)
+    }
+    const { path: isPath }: Setting = SETTINGS[name]
+    const text = textOf(value, source)
+    layer.set(name, { value: isPath === true && text !== '' ? resolve(dirname(path), text) : text, source })
+  }
+
+  function at(node: Node): string {
+    return `${path}:${lines.linePos(node.range?.[0] ?? 0).line}`
+  }
+}
+
+function isSetting(name: string): name is SettingName {
+  return Object.hasOwn(SETTINGS, name) && name !== 'config'
+}
+
+function textOf(node: Node | null, source: string): string {
+  if (isScalar(node)) return typeof node.value === 'string' ? node.value : ''
+  throw new ConfigError(source, node === null ? 'nothing' : 'a list or a map', 'one value')
+}
+
+function readText(path: string, setting: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
+    throw new ConfigError(setting, `${path}, which cannot be read (${code})`, 'the path of a YAML file with settings')
+  }
+}

@@ -1,0 +1,29 @@
+import { join } from 'node:path'
+import { SETTINGS_FILE } from '../config/files.js'
+
+/** Where everything is in a data folder. All of it is readable by its owner only. */
+export interface DataFolder {
+  path: string
+  /** settings that `ssm init` chose */
+  settings: string
+  /** accounts and audit */
+  store: string
+  /** the PINs of a SoftHSM token made there, its user's and its security officer's */
+  pin: string
+  soPin: string
+  /** SoftHSM's own */
+  softHsmTokens: string
+  softHsmConfiguration: string
+}
+
+export function dataFolder(path: string): DataFolder {
+  return {
+    path,
+    settings: join(path, SETTINGS_FILE),
+    store: join(path, 'ssm.sqlite'),
+    pin: join(path, 'pin'),
+    soPin: join(path, 'so-pin'),
+    softHsmTokens: join(path, 'tokens'),
+    softHsmConfiguration: join(path, 'softhsm2.conf'),
+  }
+}

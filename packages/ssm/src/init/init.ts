@@ -1,0 +1,119 @@
+import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createClient } from 'pkcs11-pool'
+import { stringify } from 'yaml'
+import { Accounts } from '../accounts/accounts.js'
+import { type Role, ROLES } from '../auth/actions.js'
+import { ConfigError } from '../config/config-error.js'
+import type { TokenAccess } from '../config/config.js'
+import { type DataFolder, dataFolder } from '../data/data-folder.js'
+import { createSoftHsmToken, findSoftHsm } from '../data/soft-hsm.js'
+import { openStore } from '../store/store.js'
+import { createServiceKeys } from './token-keys.js'
+
+/** An account that was made, with the password that nobody can tell again. */
+export interface NewAccount {
+  serviceId: string
+  role: Role
+  password: string
+}
+
+const TOKEN_LABEL = 'ssm'
+/** What a folder may hold that is of the file system and not of anybody. */
+const NOBODYS = new Set(['lost+found'])
+
+/**
+ * Makes a data folder: a SoftHSM token where no other is given, the service's own keys on the token, the store, and an account a role.
+ * The settings are written last: a folder without them was not completed.
+ *
+ * @param token the token to use instead of one made here
+ * @throws ConfigError where the folder is not empty
+ */
+export async function initialise(path: string, token: TokenAccess | undefined): Promise<NewAccount[]> {
+  const folder = dataFolder(path)
+  requireEmpty(folder)
+  mkdirSync(path, { recursive: true, mode: 0o700 })
+  chmodSync(path, 0o700)
+  try {
+    return await fill(folder, token)
+  } catch (error) {
+    for (const name of readdirSync(path)) {
+      if (!NOBODYS.has(name)) rmSync(join(path, name), { recursive: true, force: true })
+    }
+    throw error
+  }
+}
+
+async function fill(folder: DataFolder, given: TokenAccess | undefined): Promise<NewAccount[]> {
+  const token = given ?? (await makeToken(folder))
+  const client = await createClient({
+    module: token.pkcsPath,
+    token: token.token,
+    pin: token.pin,
+    pool: { minSize: 0, maxSize: 1 },
+  })
+  try {
+    await createServiceKeys(client)
+  } finally {
+    await client.close()
+  }
+  const accounts = await makeAccounts(folder)
+  writeFileSync(folder.settings, settingsText(token, given === undefined), { mode: 0o600, flag: 'wx' })
+  return accounts
+}
+
+async function makeToken(folder: DataFolder): Promise<TokenAccess> {
+  const pkcsPath = findSoftHsm()
+  await createSoftHsmToken(folder, TOKEN_LABEL)
+  return { pkcsPath, token: { label: TOKEN_LABEL }, pin: { file: folder.pin } }
+}
+
+async function makeAccounts(folder: DataFolder): Promise<NewAccount[]> {
+  const store = await openStore(folder.store)
+  try {
+    const accounts = new Accounts(store)
+    const made: NewAccount[] = []
+    for (const role of ROLES) made.push({ serviceId: role, role, password: await accounts.add(role, role) })
+    return made
+  } finally {
+    await store.destroy()
+  }
+}
+
+/** A PIN is never written here: where it came from the environment, it has to come from there again. */
+function settingsText({ pkcsPath, token, pin }: TokenAccess, ownToken: boolean): string {
+  const selector =
+    'label' in token
+      ? { tokenLabel: token.label }
+      : 'serial' in token
+        ? { tokenSerial: token.serial }
+        : { lotsNumber: token.slot }
+  const settings = {
+    pkcsPath,
+    ...selector,
+    // relative to this file, so that the folder can be moved
+    ...('file' in pin && { pinFile: ownToken ? 'pin' : pin.file }),
+  }
+  return `# Made by ssm init. Environment and flags count before it.\n${stringify(settings)}`
+}
+
+/** @throws ConfigError */
+function requireEmpty({ path, settings }: DataFolder): void {
+  const stats = statSync(path, { throwIfNoEntry: false })
+  if (stats === undefined) return
+  if (!stats.isDirectory()) throw new ConfigError('--data', `${path}, which is no folder`, 'a folder')
+  if (statSync(settings, { throwIfNoEntry: false }) !== undefined) {
+    throw new ConfigError(
+      '--data',
+      `${path}, which is initialised already`,
+      'a folder that is not; nothing was changed. Serve it (ssm serve --data), or make new passwords (ssm account reset-password)',
+    )
+  }
+  if (readdirSync(path).some((name) => !NOBODYS.has(name))) {
+    throw new ConfigError(
+      '--data',
+      `${path}, which is not empty and no data folder`,
+      'a folder that is empty or not there yet; if an earlier ssm init was interrupted here, remove what it left',
+    )
+  }
+}

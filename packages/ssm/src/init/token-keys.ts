@@ -1,0 +1,55 @@
+import type { Client } from 'pkcs11-pool'
+import { JWT_KEY_LABEL } from '../auth/signing-keys.js'
+import { encodeKeyId } from '../hsm/key-id.js'
+
+const AUDIT_KEY_LABEL = 'AUDIT_SIGNING_KEY'
+const INTERNAL_KEY_LABEL = 'ENCRYPTION_KEY_INTERNAL_AES256'
+
+const MODULUS_BITS = 2048
+/** Making an RSA key takes an HSM seconds. */
+const KEY_TIMEOUT_MS = 60_000
+
+/** Makes the keys that the service itself needs. Those that are there already stay. */
+export async function createServiceKeys(client: Client): Promise<void> {
+  for (const label of [JWT_KEY_LABEL, AUDIT_KEY_LABEL]) {
+    if (!(await exists(client, label))) await createSigningKey(client, label, 1)
+  }
+  if (!(await exists(client, INTERNAL_KEY_LABEL))) await createInternalKey(client)
+}
+
+/** An RSA pair whose private half signs and never leaves the token. */
+export async function createSigningKey(client: Client, label: string, id: number): Promise<void> {
+  const common = { CKA_TOKEN: true, CKA_LABEL: label, CKA_ID: encodeKeyId(id) }
+  await client.keys.generatePair(
+    'CKM_RSA_PKCS_KEY_PAIR_GEN',
+    {
+      ...common,
+      CKA_PRIVATE: false,
+      CKA_VERIFY: true,
+      CKA_MODULUS_BITS: MODULUS_BITS,
+      CKA_PUBLIC_EXPONENT: Buffer.from([1, 0, 1]),
+    },
+    { ...common, CKA_PRIVATE: true, CKA_SENSITIVE: true, CKA_EXTRACTABLE: false, CKA_SIGN: true },
+    { timeoutMs: KEY_TIMEOUT_MS },
+  )
+}
+
+async function createInternalKey(client: Client): Promise<void> {
+  await client.keys.generate('CKM_AES_KEY_GEN', {
+    CKA_CLASS: 'CKO_SECRET_KEY',
+    CKA_KEY_TYPE: 'CKK_AES',
+    CKA_VALUE_LEN: 32,
+    CKA_LABEL: INTERNAL_KEY_LABEL,
+    CKA_ID: encodeKeyId(1),
+    CKA_TOKEN: true,
+    CKA_PRIVATE: true,
+    CKA_SENSITIVE: true,
+    CKA_EXTRACTABLE: false,
+    CKA_ENCRYPT: true,
+    CKA_DECRYPT: true,
+  })
+}
+
+async function exists(client: Client, label: string): Promise<boolean> {
+  return (await client.keys.find({ label })).length > 0
+}

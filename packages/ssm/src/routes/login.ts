@@ -1,0 +1,18 @@
+import type { Authentication } from '../auth/authentication.js'
+import { loginAnswer, loginRequest } from '../schemas/login.js'
+import type { App } from './routes.js'
+
+/** `POST /login`: a token for an account's name and password. `GET /.well-known/jwks.json`: the keys it verifies with (RFC 7517). */
+export function loginRoutes(app: App, authentication: Authentication): void {
+  app.post(
+    '/login',
+    { schema: { body: loginRequest, response: { 200: loginAnswer } }, config: { action: 'USER_LOGIN' } },
+    async ({ body, ip }) => ({
+      token: await authentication.login(body.service_id, body.password, ip),
+      message: 'Login successful',
+    }),
+  )
+  app.get('/.well-known/jwks.json', { config: { action: 'OPEN' } }, async () => ({
+    keys: await authentication.publicKeys(),
+  }))
+}

@@ -1,0 +1,38 @@
+import { type Kysely, type Migration, type MigrationProvider, Migrator } from 'kysely'
+import { StoreError } from './store-error.js'
+
+/** In the order of their names. One that has been released is never changed. Types are those that SQLite and PostgreSQL share. */
+const MIGRATIONS: Record<string, Migration> = {
+  '0001-accounts': {
+    async up(db) {
+      await db.schema
+        .createTable('accounts')
+        .addColumn('service_id', 'text', (column) => column.primaryKey())
+        .addColumn('role', 'text', (column) => column.notNull())
+        .addColumn('password_hash', 'text', (column) => column.notNull())
+        .addColumn('credential_version', 'integer', (column) => column.notNull())
+        .addColumn('disabled_at', 'text')
+        .addColumn('created_at', 'text', (column) => column.notNull())
+        .addColumn('changed_at', 'text', (column) => column.notNull())
+        .execute()
+      await db.schema
+        .createTable('signing_keys')
+        .addColumn('key_id', 'integer', (column) => column.primaryKey())
+        .addColumn('created_at', 'text', (column) => column.notNull())
+        .execute()
+    },
+  },
+}
+
+const PROVIDER: MigrationProvider = { getMigrations: () => Promise.resolve(MIGRATIONS) }
+
+/** Brings the tables to what this version expects. @throws StoreError */
+export async function migrate<T>(db: Kysely<T>): Promise<void> {
+  const { error } = await new Migrator({ db, provider: PROVIDER }).migrateToLatest()
+  if (error === undefined) return
+  throw new StoreError(
+    'MIGRATION_FAILED',
+    'the tables could not be brought to this version: was the store made by a newer one?',
+    { cause: error },
+  )
+}

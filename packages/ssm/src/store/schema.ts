@@ -1,0 +1,23 @@
+/** The tables, as the query layer types them. Times are RFC 3339 in UTC. */
+export interface Tables {
+  accounts: AccountRow
+  signing_keys: SigningKeyRow
+}
+
+/** Who may log in. */
+export interface AccountRow {
+  service_id: string
+  role: string
+  password_hash: string
+  /** counts up with each new password: tokens of an older one are refused */
+  credential_version: number
+  disabled_at: string | null
+  created_at: string
+  changed_at: string
+}
+
+/** When a key that signs tokens was made; the key is on the HSM. */
+export interface SigningKeyRow {
+  key_id: number
+  created_at: string
+}

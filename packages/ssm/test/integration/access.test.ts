@@ -1,0 +1,49 @@
+import { useSoftHsmToken } from 'testkit/vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ACTIONS, mayDo } from '../../src/auth/actions.js'
+import { type AuthHarness, startAuthHarness } from '../auth-harness.js'
+import { type Harness, startHarness } from '../harness.js'
+
+const hsm = useSoftHsmToken()
+let guarded: AuthHarness
+let open: Harness
+
+beforeAll(async () => {
+  guarded = await startAuthHarness(hsm)
+  open = await startHarness(hsm)
+})
+afterAll(async () => {
+  await guarded.close()
+  await open.close()
+})
+
+describe('access', () => {
+  it('is not to be had by a route that declares no action: it cannot be added', () => {
+    for (const app of [guarded.app, open.app]) {
+      expect(() => app.get('/forgotten', () => 'secret')).toThrow(/route GET \/forgotten declares no action/)
+      expect(() => app.get('/forgotten-too', { config: { failure: 'INTERNAL_ERROR' } }, () => 'x')).toThrow(/no action/)
+    }
+  })
+
+  it('without authentication is for this machine only', async () => {
+    const ask = async (remoteAddress: string) =>
+      (await open.app.inject({ url: '/crypto/health-check', remoteAddress })).statusCode
+    expect(await Promise.all(['127.0.0.1', '::1', '::ffff:127.0.0.1', '10.0.0.1', '::ffff:10.0.0.1'].map(ask))).toEqual(
+      [200, 200, 200, 403, 403],
+    )
+  })
+
+  it('without authentication has no login, and no keys to show', async () => {
+    expect((await open.get('/.well-known/jwks.json')).status).toBe(404)
+    expect((await open.post('/login', {})).status).toBe(404)
+  })
+
+  it('of each role is exactly the contract’s', () => {
+    expect(ACTIONS.filter((action) => mayDo('udm', action))).toEqual([
+      'HEALTH_CHECK',
+      'DECRYPT_DATA',
+      'DECRYPT_AES_GCM',
+    ])
+    expect(ACTIONS.filter((action) => mayDo('webconsole', action))).toEqual(ACTIONS)
+  })
+})
