@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Client } from 'pkcs11-pool'
@@ -7,6 +8,7 @@ import { describeRoutes } from './documentation/openapi.js'
 import { ClientHsm } from './hsm/client-hsm.js'
 import { LabelKeys } from './hsm/label-keys.js'
 import { Readiness } from './hsm/readiness.js'
+import { type AuditOptions, auditRequests } from './plugins/audit.js'
 import { controlAccess } from './plugins/access.js'
 import { KnownMethods } from './plugins/known-methods.js'
 import { requireLoopbackHost } from './plugins/loopback-host.js'
@@ -39,6 +41,8 @@ export interface AppOptions {
   client: Client
   /** who may come in; `none` lets everybody on this machine do everything, which is for tests and measuring */
   authentication: Authentication | 'none'
+  /** where requests are written down. @defaultValue nowhere */
+  audit?: AuditOptions | undefined
   /** defaults apply to what is left out */
   config?: Partial<Pick<SsmConfig, 'legacyAlgorithms' | 'keyCache'>>
   /** hears of each answer that is the service's or the token's fault, with its cause. @defaultValue nobody */
@@ -58,9 +62,10 @@ const REQUEST_TIMEOUT_MS = 30_000
  * await app.inject({ method: 'GET', url: '/pool/stats' })
  * ```
  */
-export function buildApp({ client, authentication, config = {}, onFailure = () => {} }: AppOptions): App {
+export function buildApp({ client, authentication, audit, config = {}, onFailure = () => {} }: AppOptions): App {
   const app: App = Fastify({
     logger: false,
+    genReqId: requestIds(),
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     // what arrives on an open connection while the service stops is still served; the answer closes the connection
@@ -95,10 +100,11 @@ export function buildApp({ client, authentication, config = {}, onFailure = () =
     requireLoopbackHost(request.headers.host)
     // before the body is read: what it says does not matter where nothing is
     if (request.is404) throw methods.problemFor(request.method, pathOf(request))
-    reply.header('cache-control', 'no-store')
+    reply.headers({ 'cache-control': 'no-store', 'x-request-id': request.id })
     next()
   })
   controlAccess(app, authentication)
+  if (audit !== undefined) auditRequests(app, audit)
   app.addHook('onSend', (_request, reply, payload, next) => {
     // a connection kept alive would hold up the stop until its client lets go
     if (context.readiness.stopping) reply.header('connection', 'close')
@@ -126,6 +132,7 @@ export function buildApp({ client, authentication, config = {}, onFailure = () =
   function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
     const problem = problemFromError(error, request.routeOptions.config?.failure ?? 'INTERNAL_ERROR')
     if (problem.status >= 500) onFailure(problem)
+    if (audit !== undefined) request.problemCode = problem.code
     reply
       .code(problem.status)
       .headers(problem.headers)
@@ -133,6 +140,13 @@ export function buildApp({ client, authentication, config = {}, onFailure = () =
       .type('application/problem+json')
       .send(JSON.stringify(problem.toBody(pathOf(request))))
   }
+}
+
+/** Ids that no other run gives: they are in the audit, and in the answer's `x-request-id`. */
+function requestIds(): () => string {
+  const run = randomBytes(6).toString('hex')
+  let count = 0
+  return () => `${run}-${++count}`
 }
 
 function pathOf(request: FastifyRequest): string {

@@ -1,11 +1,15 @@
 import { type Client, createClient } from 'pkcs11-pool'
 import { buildApp } from './app.js'
+import { AuditLog } from './audit/audit-log.js'
+import { AuditStore } from './audit/audit-store.js'
 import { Authentication } from './auth/authentication.js'
 import { parseBindAddress } from './config/bind-address.js'
 import { DEFAULTS, defaultMinSessions, type SsmConfig, type SsmDefaults } from './config/config.js'
 import { ConfigError } from './config/config-error.js'
 import { dataFolder } from './data/data-folder.js'
 import { useSoftHsmOf } from './data/soft-hsm.js'
+import type { AuditOptions } from './plugins/audit.js'
+import { Problem } from './problems/problem.js'
 import { openStore, type Store } from './store/store.js'
 import { FailureLog } from './failure-log.js'
 import type { App } from './routes/routes.js'
@@ -64,7 +68,10 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
     const authentication = store === undefined ? 'none' : new Authentication(client, store)
     if (authentication !== 'none' && settings.connect === 'eager') await authentication.requireSigningKey()
     const failures = new FailureLog(log)
-    const app = buildApp({ client, authentication, config: settings, onFailure: (problem) => failures.record(problem) })
+    const audit = store === undefined ? undefined : await openAudit(store, client, settings, failures)
+    if (audit !== undefined) opened.push(() => audit.log.close())
+    const onFailure = (problem: Problem) => failures.record(problem)
+    const app = buildApp({ client, authentication, audit, config: settings, onFailure })
     opened.push(() => drain(app))
     const url = await app.listen(address)
     let closing: Promise<{ abandoned: number }> | undefined
@@ -87,6 +94,21 @@ function openData(path: string | undefined): Promise<Store> {
   const folder = dataFolder(path)
   useSoftHsmOf(folder)
   return openStore(folder.store)
+}
+
+async function openAudit(
+  store: Store,
+  client: Client,
+  { instance, auditFailClosed, connect }: typeof DEFAULTS,
+  failures: FailureLog,
+): Promise<AuditOptions> {
+  const onFailure = (cause: unknown) => {
+    failures.record(new Problem('AUDIT_UNAVAILABLE', 'the audit could not be written or signed', { cause }))
+  }
+  const log = await AuditLog.open({ store: new AuditStore(store), client, chain: instance, onFailure })
+  // what the last run left unsigned is signed now
+  if (connect === 'eager') await log.signHead()
+  return { log, failClosed: auditFailClosed }
 }
 
 function openClient(settings: ServerConfig & typeof DEFAULTS): Promise<Client> {

@@ -7,6 +7,7 @@ import { Accounts } from '../src/accounts/accounts.js'
 import { Authentication } from '../src/auth/authentication.js'
 import type { Role } from '../src/auth/actions.js'
 import { type App, buildApp, type Problem } from '../src/index.js'
+import type { AuditOptions } from '../src/plugins/audit.js'
 import { createServiceKeys } from '../src/init/token-keys.js'
 import { openStore, type Store } from '../src/store/store.js'
 
@@ -33,7 +34,11 @@ export interface AuthHarness {
   close(): Promise<void>
 }
 
-export async function startAuthHarness(token: SoftHsmToken): Promise<AuthHarness> {
+/** @param openAudit where requests are written down; nowhere unless given */
+export async function startAuthHarness(
+  token: SoftHsmToken,
+  openAudit?: (client: Client, store: Store) => Promise<AuditOptions>,
+): Promise<AuthHarness> {
   const directory = mkdtempSync(join(tmpdir(), 'ssm-auth-'))
   const client = await createClient({
     module: token.module,
@@ -45,8 +50,10 @@ export async function startAuthHarness(token: SoftHsmToken): Promise<AuthHarness
   const accounts = new Accounts(store)
   const failures: Problem[] = []
   let ahead = 0
+  const audit = await openAudit?.(client, store)
   const app = buildApp({
     client,
+    audit,
     authentication: new Authentication(client, store, () => performance.now() + ahead),
     onFailure: (problem) => failures.push(problem),
   })

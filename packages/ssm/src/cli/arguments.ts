@@ -9,6 +9,8 @@ const OWN_FLAGS = {
   json: { type: 'boolean' },
   role: { type: 'string' },
   revoke: { type: 'boolean' },
+  file: { type: 'string' },
+  'public-key': { type: 'string' },
 } as const
 
 export type OwnFlag = keyof typeof OWN_FLAGS
@@ -27,6 +29,8 @@ const COMMANDS = {
   'account reset-password': { flags: ['json'], argument: 'SERVICE_ID' },
   'account list': { flags: ['json'] },
   'signing-key rotate': { flags: ['revoke'] },
+  'audit verify': { flags: ['file', 'public-key'] },
+  'audit export': { flags: [] },
   help: { flags: [] },
   version: { flags: [] },
 } as const satisfies Record<string, CommandShape>
@@ -93,7 +97,11 @@ export function parseCommand(args: readonly string[]): Command {
 function commandOf(positionals: readonly string[]): { name: CommandName; rest: readonly string[] } {
   const [first, second] = positionals
   if (first === undefined) {
-    throw new ConfigError('command', 'none', 'one of serve, init, account, signing-key, help, version; try ssm --help')
+    throw new ConfigError(
+      'command',
+      'none',
+      'one of serve, init, account, audit, signing-key, help, version; try ssm --help',
+    )
   }
   if (isCommand(first)) return { name: first, rest: positionals.slice(1) }
   const known = Object.keys(COMMANDS)

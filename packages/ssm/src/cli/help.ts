@@ -23,6 +23,9 @@ Usage:
   ssm account reset-password SERVICE_ID        shows a new password; tokens of the old one end, a disabled account is let in again [--json]
   ssm account disable SERVICE_ID               ends an account and its tokens
   ssm signing-key rotate --data DIR [--revoke] makes a new key for tokens; those of older keys stay good, unless revoked
+  ssm audit export --data DIR                  writes the audit to standard output, an entry a line
+  ssm audit verify --data DIR | --file EXPORT  tells whether the audit is what was written; 1 where it is not, and which entry
+                                               [--public-key PEM: the key to verify an export with]
   ssm --help                                   this text
   ssm --version                                the version
 

@@ -3,6 +3,7 @@ import { SigningKeyMissing } from '../auth/signing-keys.js'
 import { ConfigError } from '../config/config-error.js'
 import { account } from './account.js'
 import { parseCommand } from './arguments.js'
+import { exportAudit, verifyAudit } from './audit.js'
 import { EXIT } from './exit-codes.js'
 import { helpText } from './help.js'
 import { init } from './init.js'
@@ -41,6 +42,10 @@ export async function main(args: readonly string[]): Promise<number> {
         return await init(command)
       case 'signing-key rotate':
         return await rotate(command)
+      case 'audit verify':
+        return await verifyAudit(command)
+      case 'audit export':
+        return await exportAudit(command)
       default:
         return await account(command)
     }

@@ -28,6 +28,10 @@ export interface SsmConfig {
   legacyAlgorithms: boolean
   /** open the token at start, or when first used. @defaultValue `eager` */
   connect: 'eager' | 'lazy'
+  /** what is refused while the audit cannot be written. @defaultValue `changes` */
+  auditFailClosed: 'changes' | 'all'
+  /** the name of the audit chain that this process writes. @defaultValue `main` */
+  instance: string
   /** false looks every key up again in each request. @defaultValue true */
   keyCache: boolean
 }
@@ -42,6 +46,8 @@ export const DEFAULTS: Readonly<Omit<SsmDefaults, 'minSessions'>> = Object.freez
   legacyAlgorithms: false,
   connect: 'eager',
   keyCache: true,
+  auditFailClosed: 'changes',
+  instance: 'main',
 })
 
 const MIN_SESSIONS = 2
@@ -83,6 +89,9 @@ export function loadConfig(
     legacyAlgorithms: layers.choice('legacyAlgorithms', { true: true, false: false }) ?? DEFAULTS.legacyAlgorithms,
     connect,
     keyCache: layers.choice('keyCache', { on: true, off: false }) ?? DEFAULTS.keyCache,
+    auditFailClosed:
+      layers.choice('auditFailClosed', { changes: 'changes', all: 'all' } as const) ?? DEFAULTS.auditFailClosed,
+    instance: readInstance(layers),
   }
 }
 
@@ -107,6 +116,17 @@ export function readTokenAccess(layers: Layers): TokenAccess {
 /** How many sessions are kept open unless it is said: a service that connects lazily holds none ready. */
 export function defaultMinSessions(maxSessions: number, connect: SsmConfig['connect']): number {
   return connect === 'lazy' ? 0 : Math.min(MIN_SESSIONS, maxSessions)
+}
+
+function readInstance(layers: Layers): string {
+  const given = layers.text('instance')
+  if (given === undefined) return DEFAULTS.instance
+  if (/^[\w.-]{1,64}$/.test(given.value)) return given.value
+  throw new ConfigError(
+    given.source,
+    JSON.stringify(given.value),
+    '1 to 64 letters, digits, dots, dashes or underscores',
+  )
 }
 
 function readToken(layers: Layers): TokenSelector {

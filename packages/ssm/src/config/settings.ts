@@ -92,6 +92,18 @@ export const SETTINGS = {
     placeholder: 'eager|lazy',
     help: 'when to open the token: at start, or when first used (default eager)',
   },
+  auditFailClosed: {
+    env: 'SSM_AUDIT_FAIL_CLOSED',
+    flag: 'audit-fail-closed',
+    placeholder: 'changes|all',
+    help: 'what is refused while the audit cannot be written: what changes keys, or everything (default changes)',
+  },
+  instance: {
+    env: 'SSM_INSTANCE',
+    flag: 'instance',
+    placeholder: 'NAME',
+    help: 'the name of the audit chain that this process writes, its own (default from the data folder)',
+  },
   keyCache: {
     env: 'SSM_KEY_CACHE',
     flag: 'key-cache',

@@ -1,7 +1,12 @@
+import { createPublicKey, randomBytes } from 'node:crypto'
 import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createClient } from 'pkcs11-pool'
+import { type Client, createClient } from 'pkcs11-pool'
 import { stringify } from 'yaml'
+import { AuditLog } from '../audit/audit-log.js'
+import { AuditStore } from '../audit/audit-store.js'
+import { AUDIT_KEY_LABEL } from '../audit/signer.js'
+import { readPublicKeys } from '../auth/signing-keys.js'
 import { Accounts } from '../accounts/accounts.js'
 import { type Role, ROLES } from '../auth/actions.js'
 import { ConfigError } from '../config/config-error.js'
@@ -46,6 +51,7 @@ export async function initialise(path: string, token: TokenAccess | undefined): 
 
 async function fill(folder: DataFolder, given: TokenAccess | undefined): Promise<NewAccount[]> {
   const token = given ?? (await makeToken(folder))
+  const instance = randomBytes(4).toString('hex')
   const client = await createClient({
     module: token.pkcsPath,
     token: token.token,
@@ -54,12 +60,42 @@ async function fill(folder: DataFolder, given: TokenAccess | undefined): Promise
   })
   try {
     await createServiceKeys(client)
+    const store = await openStore(folder.store)
+    try {
+      const accounts = await makeAccounts(new Accounts(store))
+      await beginAudit(new AuditStore(store), client, instance)
+      await writeAuditKeys(folder, client)
+      writeFileSync(folder.settings, settingsText(token, instance, given === undefined), { mode: 0o600, flag: 'wx' })
+      return accounts
+    } finally {
+      await store.destroy()
+    }
   } finally {
     await client.close()
   }
-  const accounts = await makeAccounts(folder)
-  writeFileSync(folder.settings, settingsText(token, given === undefined), { mode: 0o600, flag: 'wx' })
-  return accounts
+}
+
+async function makeAccounts(accounts: Accounts): Promise<NewAccount[]> {
+  const made: NewAccount[] = []
+  for (const role of ROLES) made.push({ serviceId: role, role, password: await accounts.add(role, role) })
+  return made
+}
+
+/** The first entry of the audit, signed: a chain without any was tampered with. */
+async function beginAudit(store: AuditStore, client: Client, chain: string): Promise<void> {
+  const failures: unknown[] = []
+  const log = await AuditLog.open({ store, client, chain, onFailure: (error) => failures.push(error) }, 'INIT')
+  await log.close()
+  if (failures.length > 0) throw failures[0]
+}
+
+/** For whoever verifies exports elsewhere. */
+async function writeAuditKeys(folder: DataFolder, client: Client): Promise<void> {
+  const keys = await readPublicKeys(client, AUDIT_KEY_LABEL)
+  const pem = keys.map(({ jwk }) =>
+    createPublicKey({ key: { ...jwk }, format: 'jwk' }).export({ type: 'spki', format: 'pem' }),
+  )
+  writeFileSync(folder.auditKey, pem.join(''), { mode: 0o600 })
 }
 
 async function makeToken(folder: DataFolder): Promise<TokenAccess> {
@@ -68,20 +104,8 @@ async function makeToken(folder: DataFolder): Promise<TokenAccess> {
   return { pkcsPath, token: { label: TOKEN_LABEL }, pin: { file: folder.pin } }
 }
 
-async function makeAccounts(folder: DataFolder): Promise<NewAccount[]> {
-  const store = await openStore(folder.store)
-  try {
-    const accounts = new Accounts(store)
-    const made: NewAccount[] = []
-    for (const role of ROLES) made.push({ serviceId: role, role, password: await accounts.add(role, role) })
-    return made
-  } finally {
-    await store.destroy()
-  }
-}
-
 /** A PIN is never written here: where it came from the environment, it has to come from there again. */
-function settingsText({ pkcsPath, token, pin }: TokenAccess, ownToken: boolean): string {
+function settingsText({ pkcsPath, token, pin }: TokenAccess, instance: string, ownToken: boolean): string {
   const selector =
     'label' in token
       ? { tokenLabel: token.label }
@@ -89,6 +113,7 @@ function settingsText({ pkcsPath, token, pin }: TokenAccess, ownToken: boolean):
         ? { tokenSerial: token.serial }
         : { lotsNumber: token.slot }
   const settings = {
+    instance,
     pkcsPath,
     ...selector,
     // relative to this file, so that the folder can be moved

@@ -1,8 +1,8 @@
 import type { Client } from 'pkcs11-pool'
+import { AUDIT_KEY_LABEL } from '../audit/signer.js'
 import { JWT_KEY_LABEL } from '../auth/signing-keys.js'
 import { encodeKeyId } from '../hsm/key-id.js'
 
-const AUDIT_KEY_LABEL = 'AUDIT_SIGNING_KEY'
 const INTERNAL_KEY_LABEL = 'ENCRYPTION_KEY_INTERNAL_AES256'
 
 const MODULUS_BITS = 2048

@@ -22,6 +22,31 @@ const MIGRATIONS: Record<string, Migration> = {
         .execute()
     },
   },
+  '0002-audit': {
+    async up(db) {
+      await db.schema
+        .createTable('audit_entries')
+        .addColumn('chain', 'text', (column) => column.notNull())
+        .addColumn('seq', 'bigint', (column) => column.notNull())
+        .addColumn('entry', 'text', (column) => column.notNull())
+        .addColumn('hash', 'text', (column) => column.notNull())
+        .addPrimaryKeyConstraint('audit_entries_place', ['chain', 'seq'])
+        .execute()
+      await db.schema
+        .createTable('audit_heads')
+        .addColumn('chain', 'text', (column) => column.notNull())
+        .addColumn('seq', 'bigint', (column) => column.notNull())
+        .addColumn('statement', 'text', (column) => column.notNull())
+        .addColumn('signature', 'text', (column) => column.notNull())
+        .addPrimaryKeyConstraint('audit_heads_place', ['chain', 'seq'])
+        .execute()
+      await db.schema
+        .createTable('audit_chains')
+        .addColumn('chain', 'text', (column) => column.primaryKey())
+        .addColumn('touched_at', 'text', (column) => column.notNull())
+        .execute()
+    },
+  },
 }
 
 const PROVIDER: MigrationProvider = { getMigrations: () => Promise.resolve(MIGRATIONS) }

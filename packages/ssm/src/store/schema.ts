@@ -2,6 +2,9 @@
 export interface Tables {
   accounts: AccountRow
   signing_keys: SigningKeyRow
+  audit_entries: AuditEntryRow
+  audit_heads: AuditHeadRow
+  audit_chains: { chain: string; touched_at: string }
 }
 
 /** Who may log in. */
@@ -20,4 +23,20 @@ export interface AccountRow {
 export interface SigningKeyRow {
   key_id: number
   created_at: string
+}
+
+/** An entry of the audit: its text is what is hashed. */
+export interface AuditEntryRow {
+  chain: string
+  seq: number
+  entry: string
+  hash: string
+}
+
+/** What the HSM signed about an entry. */
+export interface AuditHeadRow {
+  chain: string
+  seq: number
+  statement: string
+  signature: string
 }

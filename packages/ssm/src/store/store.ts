@@ -4,7 +4,7 @@ import type { Tables } from './schema.js'
 import { SqliteThreadDialect } from './sqlite-dialect.js'
 import { SqliteThread } from './sqlite-thread.js'
 
-/** What is kept beside the token: accounts, and when keys were made. */
+/** What is kept beside the token: accounts, the audit, and when keys were made. */
 export type Store = Kysely<Tables>
 
 /**

@@ -41,6 +41,8 @@ describe('the configuration', () => {
       legacyAlgorithms: false,
       connect: 'eager',
       keyCache: true,
+      auditFailClosed: 'changes',
+      instance: 'main',
     })
   })
 

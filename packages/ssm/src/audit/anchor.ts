@@ -1,0 +1,43 @@
+import type { Client, Session, Template } from 'pkcs11-pool'
+import type { Signed } from './signer.js'
+
+const LABEL = 'AUDIT_HEAD'
+
+/** A chain's newest head as the HSM keeps it. */
+export interface Anchor {
+  chain: string
+  head: Signed
+}
+
+/**
+ * Keeps a chain's newest head on the HSM, out of reach of whoever can write the store: without it, the end of a chain could be cut off
+ * together with its heads.
+ */
+export async function writeAnchor(client: Client, { chain, head }: Anchor): Promise<void> {
+  const value = Buffer.from(JSON.stringify({ chain, ...head }))
+  await client.withSession(async (session) => {
+    const older = await session.findObjects(templateOf(chain))
+    // a value that is there is not to be changed on every token; the newer one first, so that there is always one
+    await session.createObject({ ...templateOf(chain), CKA_PRIVATE: true, CKA_VALUE: value })
+    for (const object of older) await session.destroyObject(object)
+  })
+}
+
+/** The heads of all chains on the HSM. */
+export function readAnchors(client: Client): Promise<Anchor[]> {
+  return client.withSession(async (session) => {
+    const handles = await session.findObjects({ CKA_CLASS: 'CKO_DATA', CKA_LABEL: LABEL, CKA_TOKEN: true })
+    return Promise.all(handles.map((handle) => readAnchor(session, handle)))
+  })
+}
+
+async function readAnchor(session: Session, handle: number | bigint): Promise<Anchor> {
+  const { CKA_VALUE } = await session.getAttributes(handle, ['CKA_VALUE'])
+  // only this service writes objects of this label; what is no head of a chain fails its signature
+  const { chain, statement, signature } = JSON.parse(String(CKA_VALUE ?? '{}')) as Record<string, unknown>
+  return { chain: String(chain), head: { statement: String(statement), signature: String(signature) } }
+}
+
+function templateOf(chain: string): Template {
+  return { CKA_CLASS: 'CKO_DATA', CKA_LABEL: LABEL, CKA_APPLICATION: `ssm ${chain}`, CKA_TOKEN: true }
+}

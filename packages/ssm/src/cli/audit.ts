@@ -1,0 +1,114 @@
+import { createPublicKey, type JsonWebKey } from 'node:crypto'
+import { createReadStream, readFileSync } from 'node:fs'
+import { once } from 'node:events'
+import type { Client } from 'pkcs11-pool'
+import { readAnchors } from '../audit/anchor.js'
+import { AuditStore } from '../audit/audit-store.js'
+import { AuditBroken } from '../audit/chain-verifier.js'
+import { exportLines } from '../audit/export.js'
+import { AUDIT_KEY_LABEL, type AuditKeys, auditKeysOf, AuditSigner } from '../audit/signer.js'
+import { verifyExport } from '../audit/verify-export.js'
+import { type VerifiedChain, verifyStore } from '../audit/verify-store.js'
+import { readPublicKeys } from '../auth/signing-keys.js'
+import { loadConfig } from '../config/config.js'
+import { ConfigError } from '../config/config-error.js'
+import { dataFolder } from '../data/data-folder.js'
+import { openClientFor } from '../hsm/open-client.js'
+import { openStore } from '../store/store.js'
+import type { Command } from './arguments.js'
+import { EXIT } from './exit-codes.js'
+
+/** Follows the audit, of a data folder or an export. */
+export async function verifyAudit({ flags, own }: Command): Promise<number> {
+  const file = own.get('file')
+  try {
+    const text = file === undefined ? await verifyData(flags) : await verifyFile(file, own.get('public-key'))
+    process.stdout.write(text)
+    return EXIT.OK
+  } catch (error) {
+    if (!(error instanceof AuditBroken)) throw error
+    process.stderr.write(`ssm: the audit is not what was written: ${error.message}\n`)
+    return EXIT.FAILURE
+  }
+}
+
+/** Writes the audit to standard output. */
+export function exportAudit({ flags }: Command): Promise<number> {
+  return withAudit(flags, async (store, client) => {
+    const keys = (await readPublicKeys(client, AUDIT_KEY_LABEL)).map(({ jwk }) => jwk)
+    for await (const line of exportLines(store, new AuditSigner(client), keys)) {
+      if (!process.stdout.write(line)) await once(process.stdout, 'drain')
+    }
+    return EXIT.OK
+  })
+}
+
+function verifyData(flags: ReadonlyMap<string, string>): Promise<string> {
+  return withAudit(flags, async (store, client) => {
+    const keys = await auditKeysOf((await readPublicKeys(client, AUDIT_KEY_LABEL)).map(({ jwk }) => jwk))
+    const anchors = await readAnchors(client)
+    return (await verifyStore(store, keys, anchors)).map(describe).join('')
+  })
+}
+
+async function verifyFile(file: string, keyFile: string | undefined): Promise<string> {
+  const { chains, key } = await verifyExport(
+    await linesOf(file),
+    keyFile === undefined ? undefined : await readKey(keyFile),
+  )
+  const trust =
+    keyFile === undefined
+      ? 'which the export brings itself: compare this name, or give the key with --public-key'
+      : `which ${keyFile} holds`
+  return `${chains.map(describe).join('')}ssm: signed with the key ${key}, ${trust}\n`
+}
+
+function describe({ chain, entries, signed }: VerifiedChain): string {
+  const rest = entries - signed
+  const unsigned =
+    rest === 0 ? 'all of them signed' : `signed up to entry ${signed}; the ${rest} after it are not signed yet`
+  return `ssm: chain ${chain}: ${entries} entries, all as they were written, ${unsigned}\n`
+}
+
+/** The lines of a file with their ends. */
+async function linesOf(file: string): Promise<string[]> {
+  const lines: string[] = []
+  let rest = ''
+  for await (const chunk of createReadStream(file, 'utf8')) {
+    const parts = (rest + String(chunk)).split('\n')
+    rest = parts.pop() ?? ''
+    for (const part of parts) lines.push(`${part}\n`)
+  }
+  if (rest !== '') lines.push(rest)
+  return lines
+}
+
+async function readKey(file: string): Promise<AuditKeys> {
+  try {
+    // what Node exports for a public key is a JWK of strings
+    const jwk = createPublicKey(readFileSync(file, 'utf8')).export({ format: 'jwk' }) as JsonWebKey & { kty: string }
+    return await auditKeysOf([{ kty: jwk.kty, n: jwk.n ?? '', e: jwk.e ?? '' }])
+  } catch (error) {
+    const why = error instanceof Error && 'code' in error ? String(error.code) : 'not readable'
+    throw new ConfigError('--public-key', `${file} (${why})`, 'a file with an RSA public key in PEM')
+  }
+}
+
+async function withAudit<T>(
+  flags: ReadonlyMap<string, string>,
+  use: (store: AuditStore, client: Client) => Promise<T>,
+): Promise<T> {
+  const config = loadConfig(process.env, flags)
+  if (config.data === undefined) throw new ConfigError('--data', 'nothing', 'the data folder that ssm init made')
+  const client = await openClientFor(config)
+  try {
+    const store = await openStore(dataFolder(config.data).store)
+    try {
+      return await use(new AuditStore(store), client)
+    } finally {
+      await store.destroy()
+    }
+  } finally {
+    await client.close()
+  }
+}

@@ -1,0 +1,66 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Client, createClient } from 'pkcs11-pool'
+import type { SoftHsmToken } from 'testkit'
+import { readAnchors } from '../src/audit/anchor.js'
+import { AuditLog } from '../src/audit/audit-log.js'
+import { AuditStore } from '../src/audit/audit-store.js'
+import { type AuditEvent, serviceEvent } from '../src/audit/entry.js'
+import { exportLines } from '../src/audit/export.js'
+import { AUDIT_KEY_LABEL, auditKeysOf, AuditSigner } from '../src/audit/signer.js'
+import { verifyExport } from '../src/audit/verify-export.js'
+import { verifyStore } from '../src/audit/verify-store.js'
+import { readPublicKeys } from '../src/auth/signing-keys.js'
+import { createServiceKeys } from '../src/init/token-keys.js'
+import { openStore, type Store } from '../src/store/store.js'
+
+/** An audit over a real store and a real token. */
+export interface AuditHarness {
+  client: Client
+  file: string
+  store: Store
+  failures: unknown[]
+  open(chain?: string): Promise<AuditLog>
+  event(action: string): AuditEvent
+  verify(): ReturnType<typeof verifyStore>
+  export(): Promise<string[]>
+  verifyExport(lines: readonly string[]): ReturnType<typeof verifyExport>
+  close(): Promise<void>
+}
+
+export async function startAuditHarness(token: SoftHsmToken): Promise<AuditHarness> {
+  const directory = mkdtempSync(join(tmpdir(), 'ssm-audit-'))
+  const file = join(directory, 'ssm.sqlite')
+  const client = await createClient({
+    module: token.module,
+    token: { label: token.label },
+    pin: { file: token.pinFile },
+  })
+  await createServiceKeys(client)
+  const store = await openStore(file)
+  const audit = new AuditStore(store)
+  const failures: unknown[] = []
+  const jwks = async () => (await readPublicKeys(client, AUDIT_KEY_LABEL)).map(({ jwk }) => jwk)
+  return {
+    client,
+    file,
+    store,
+    failures,
+    open: (chain = 'main') =>
+      AuditLog.open({ store: audit, client, chain, onFailure: (error) => failures.push(error) }),
+    event: (action) => ({ ...serviceEvent(action, new Date()), account: 'udm', status: 200 }),
+    verify: async () => verifyStore(audit, await auditKeysOf(await jwks()), await readAnchors(client)),
+    export: async () => {
+      const lines: string[] = []
+      for await (const line of exportLines(audit, new AuditSigner(client), await jwks())) lines.push(line)
+      return lines
+    },
+    verifyExport: async (lines) => verifyExport(lines, undefined),
+    close: async () => {
+      await client.close()
+      await store.destroy()
+      rmSync(directory, { recursive: true })
+    },
+  }
+}

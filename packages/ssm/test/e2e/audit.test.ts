@@ -1,0 +1,74 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createSoftHsmToken } from 'testkit'
+import { afterAll, describe, expect, it } from 'vitest'
+import { initialise, logIn, runSsm, serviceEnv, urlIn } from './process.js'
+
+const token = createSoftHsmToken({ keys: [{ label: 'KEY_ENCRYPTION_AES256' }] })
+afterAll(() => token.remove())
+const service = initialise(token)
+const env = serviceEnv(token, service)
+const exported = join(token.directory, 'export.jsonl')
+const audit = (...args: string[]) => runSsm(['audit', ...args], env).ended
+
+describe('ssm audit', () => {
+  it('verifies what a service has written, and what it is writing', async () => {
+    const ssm = runSsm(['serve'], env)
+    const url = urlIn(await ssm.firstLine)
+    const headers = await logIn(url, 'webconsole', service.passwords.webconsole)
+    for (let id = 1; id <= 3; id++) {
+      const body = JSON.stringify({ id: 10 + id, bits: 256 })
+      expect((await fetch(`${url}/crypto/generate-aes-key`, { method: 'POST', headers, body })).status).toBe(201)
+    }
+    const running = await audit('verify')
+    expect([running.code, running.stderr]).toEqual([0, ''])
+    expect(running.stdout).toMatch(/^ssm: chain [\da-f]{8}: 7 entries, all as they were written, /)
+    ssm.process.kill('SIGTERM')
+    expect(await ssm.ended).toMatchObject({ code: 0, stderr: '' })
+    const stopped = await audit('verify')
+    expect([stopped.code, stopped.stderr]).toEqual([0, ''])
+    expect(stopped.stdout).toMatch(/: 8 entries, all as they were written, all of them signed\n$/)
+  })
+
+  it('exports an entry a line, which verifies by itself and with the key of the data folder', async () => {
+    const { code, stdout, stderr } = await audit('export')
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout.trimEnd().split('\n')).toHaveLength(8)
+    writeFileSync(exported, stdout)
+    const alone = await runSsm(['audit', 'verify', '--file', exported]).ended
+    expect([alone.code, alone.stderr]).toEqual([0, ''])
+    expect(alone.stdout).toMatch(
+      /8 entries, .*\nssm: signed with the key [\w-]{43}, which the export brings itself: compare/,
+    )
+    const key = join(service.data, 'audit-public-key.pem')
+    const pinned = await runSsm(['audit', 'verify', '--file', exported, '--public-key', key]).ended
+    expect([pinned.code, pinned.stdout.split('\n')[1]]).toEqual([0, expect.stringContaining(`which ${key} holds`)])
+  })
+
+  it('ends with 1 and names the entry where an export was changed', async () => {
+    const changed = readFileSync(exported, 'utf8').replace('"key_id":12', '"key_id":13')
+    writeFileSync(`${exported}.changed`, changed)
+    const { code, stdout, stderr } = await runSsm(['audit', 'verify', '--file', `${exported}.changed`]).ended
+    expect([code, stdout]).toEqual([1, ''])
+    expect(stderr).toMatch(/^ssm: the audit is not what was written: chain [\da-f]{8}, entry 6: it was changed/)
+  })
+
+  it('does not take an export that another key signed for one of the key it was given', async () => {
+    const other = createSoftHsmToken()
+    const { data } = initialise(other)
+    const args = ['audit', 'verify', '--file', exported, '--public-key', join(data, 'audit-public-key.pem')]
+    const { code, stderr } = await runSsm(args).ended
+    other.remove()
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/signed by another key/)
+  })
+
+  it.each([
+    [['verify', '--file', '/nowhere'], /ENOENT/],
+    [['verify', '--file', exported, '--public-key', '/nowhere'], /^ssm: --public-key: got \/nowhere \(ENOENT\)/],
+  ])('%j is answered with what is wrong', async (args, message) => {
+    const { code, stderr } = await audit(...args)
+    expect(code).not.toBe(0)
+    expect(stderr).toMatch(message)
+  })
+})

@@ -1,0 +1,158 @@
+import { sql } from 'kysely'
+import { useSoftHsmToken } from 'testkit/vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { AuditLog } from '../../src/audit/audit-log.js'
+import { AuditStore } from '../../src/audit/audit-store.js'
+import { type AuthHarness, startAuthHarness } from '../auth-harness.js'
+
+const hsm = useSoftHsmToken({ keys: [{ label: 'KEY_ENCRYPTION_AES256' }] })
+const encryptRequest = { key_label: 'KEY_ENCRYPTION_AES256', plain: 'c0ffee', encryption_algorithm: 5 }
+let harness: AuthHarness
+let log: AuditLog
+let password: string
+let token: string
+
+beforeAll(async () => {
+  harness = await startAuthHarness(hsm, async (client, store) => {
+    log = await AuditLog.open({ store: new AuditStore(store), client, chain: 'main', onFailure: () => {} })
+    return { log, failClosed: 'changes' }
+  })
+  password = await harness.add('console', 'webconsole')
+  token = await harness.token('console', password)
+})
+afterAll(async () => {
+  await log.close()
+  await harness.close()
+})
+
+/** The entries since the last call. */
+let seen = 0
+async function newEntries(): Promise<Record<string, unknown>[]> {
+  await log.recordDurably({ ...(await lastEvent()), action: 'MARK' })
+  const rows = await harness.store
+    .selectFrom('audit_entries')
+    .selectAll()
+    .where('seq', '>', seen)
+    .orderBy('seq')
+    .execute()
+  seen = rows.at(-1)?.seq ?? seen
+  return rows.map(({ entry }) => JSON.parse(entry) as Record<string, unknown>).filter(({ action }) => action !== 'MARK')
+}
+const lastEvent = async () => ({
+  time: new Date().toISOString(),
+  account: null,
+  keyLabel: null,
+  keyId: null,
+  address: null,
+  status: null,
+  requestId: null,
+  durationUs: null,
+  error: null,
+  count: null,
+})
+
+describe('a request leaves one entry', () => {
+  it('that says who did what with which key, from where and with what outcome', async () => {
+    await newEntries()
+    const { body, headers } = await harness.ask('POST', '/crypto/encrypt', token, encryptRequest)
+    const entries = await newEntries()
+    expect(entries).toEqual([
+      {
+        chain: 'main',
+        seq: expect.any(Number),
+        time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+        account: 'console',
+        action: 'ENCRYPT_DATA',
+        key_label: 'KEY_ENCRYPTION_AES256',
+        key_id: 1,
+        address: '127.0.0.1',
+        status: 201,
+        request_id: headers['x-request-id'],
+        duration_us: expect.any(Number),
+        error: null,
+        count: null,
+      },
+    ])
+    for (const secret of [body.cipher, body.iv, 'c0ffee', token]) {
+      expect(JSON.stringify(entries)).not.toContain(secret)
+    }
+  })
+
+  it('whatever becomes of it', async () => {
+    await harness.ask('POST', '/login', undefined, { service_id: 'console', password })
+    await harness.ask('POST', '/login', undefined, { service_id: 'console', password: 'wrong' })
+    await harness.ask('POST', '/crypto/encrypt', undefined, encryptRequest)
+    await harness.ask('POST', '/crypto/encrypt', token, { ...encryptRequest, plain: 'zz' })
+    await harness.ask('POST', '/crypto/encrypt', token, { key_label: 'a\nforged entry', extra: 'x' })
+    await harness.ask('POST', '/crypto/decrypt', token, { ...encryptRequest, cipher: '00', id: 77, plain: undefined })
+    await harness.ask('POST', '/crypto/generate-aes-key', token, { id: 5, bits: 256 })
+    await harness.ask('POST', '/crypto/generate-aes-key', token, { id: 5, bits: 256 })
+    await harness.ask('GET', '/nothing')
+    const shown = (await newEntries()).map(({ action, account, status, error, key_label, key_id }) =>
+      [action, account, status, error, key_label, key_id].join(' '),
+    )
+    expect(shown).toEqual([
+      'USER_LOGIN  200   ',
+      'USER_LOGIN  401 UNAUTHORIZED  ',
+      'ENCRYPT_DATA  401 UNAUTHORIZED  ',
+      'ENCRYPT_DATA console 400 INVALID_HEX KEY_ENCRYPTION_AES256 ',
+      'ENCRYPT_DATA console 400 VALIDATION_FAILED  ',
+      'DECRYPT_DATA console 404 KEY_NOT_FOUND KEY_ENCRYPTION_AES256 77',
+      'GENERATE_AES_KEY console 201  KEY_ENCRYPTION_AES256 5',
+      'GENERATE_AES_KEY console 409 KEY_EXISTS KEY_ENCRYPTION_AES256 5',
+      'NONE  404 NOT_FOUND  ',
+    ])
+  })
+
+  it('except for those that anybody may make', async () => {
+    await newEntries()
+    for (const url of ['/healthz', '/readyz', '/pool/stats', '/.well-known/jwks.json']) await harness.ask('GET', url)
+    expect(await newEntries()).toEqual([])
+  })
+})
+
+describe('while the audit cannot be written', () => {
+  const forbid = () =>
+    sql`create trigger forbidden before insert on audit_entries begin select raise(abort, 'the disk is full'); end`.execute(
+      harness.store,
+    )
+  const forbidAll = async () => {
+    await forbid()
+    await sql`create trigger forbidden_too before insert on audit_chains begin select raise(abort, 'the disk is full'); end`.execute(
+      harness.store,
+    )
+  }
+  const allow = async () => {
+    await sql`drop trigger if exists forbidden`.execute(harness.store)
+    await sql`drop trigger if exists forbidden_too`.execute(harness.store)
+  }
+  afterEach(allow)
+
+  it('no key is changed, others are served, and what could not be written is written when it can be', async () => {
+    await newEntries()
+    await forbidAll()
+    const answer = await harness.ask('POST', '/crypto/generate-aes-key', token, { id: 60, bits: 256 })
+    expect([answer.status, answer.body.error, answer.headers['retry-after']]).toEqual([503, 'AUDIT_UNAVAILABLE', '1'])
+    expect(await harness.client.keys.find({ label: 'KEY_ENCRYPTION_AES256', id: 60 })).toEqual([])
+    expect((await harness.ask('POST', '/crypto/encrypt', token, encryptRequest)).status).toBe(201)
+    await allow()
+    expect((await harness.ask('POST', '/crypto/generate-aes-key', token, { id: 61, bits: 256 })).status).toBe(201)
+    expect((await newEntries()).map(({ action, status }) => `${String(action)} ${String(status)}`)).toEqual([
+      'GENERATE_AES_KEY 503',
+      'ENCRYPT_DATA 201',
+      'GENERATE_AES_KEY 201',
+    ])
+  })
+
+  it('from the moment that a key was changed, the change is not called a success', async () => {
+    await newEntries()
+    await forbid()
+    const answer = await harness.ask('POST', '/crypto/generate-aes-key', token, { id: 62, bits: 256 })
+    expect([answer.status, answer.body.error]).toEqual([503, 'AUDIT_UNAVAILABLE'])
+    expect(answer.body.detail).toMatch(/the key was changed, but/)
+    expect(Object.keys(answer.body).toSorted()).toEqual(['detail', 'error', 'instance', 'status', 'title'])
+    await allow()
+    // it did happen, and the audit says so
+    expect(await newEntries()).toMatchObject([{ action: 'GENERATE_AES_KEY', key_id: 62, status: 201 }])
+  })
+})
