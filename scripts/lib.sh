@@ -106,6 +106,7 @@ tokens=(
   "$libraries/libsoftokn3.so:libnss3"
   p11-kit:p11-kit "$libraries/pkcs11/p11-kit-client.so:p11-kit-modules"
 )
+
 # better-sqlite3 is built for one Node, by its version of V8
 sqlite=$root/node_modules/better-sqlite3/build/Release/better_sqlite3.node
 sqlite_loads() { (cd "$root" && node -e 'new (require("better-sqlite3"))(":memory:")') 2>/dev/null; }

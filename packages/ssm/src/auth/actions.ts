@@ -19,8 +19,11 @@ export const ACTIONS = [
 
 export type Action = (typeof ACTIONS)[number]
 
-/** What a route declares: its action, or that it is open to whoever reaches the service. */
-export type DeclaredAction = Action | 'OPEN'
+/**
+ * What a route declares: its action; `OPEN`, that it is for whoever reaches the service; or `BATCH`, that it is for whoever has an account,
+ * and asks `request.mayDo` about each of the operations in it.
+ */
+export type DeclaredAction = Action | 'OPEN' | 'BATCH'
 
 /** Who a client is. */
 export const ROLES = ['udm', 'webconsole'] as const

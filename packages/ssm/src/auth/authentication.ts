@@ -2,9 +2,8 @@ import type { Client } from 'pkcs11-pool'
 import { AccountDirectory } from '../accounts/account-directory.js'
 import { type Account, Accounts } from '../accounts/accounts.js'
 import type { Store } from '../store/store.js'
-import { type Action, mayDo } from './actions.js'
 import { AttemptLimits } from './attempt-limits.js'
-import { invalidOperation, invalidToken, invalidUser, missingHeader } from './auth-problems.js'
+import { invalidToken, invalidUser, missingHeader } from './auth-problems.js'
 import { Login } from './login.js'
 import { type PublicJwk, SigningKeyMissing, SigningKeys } from './signing-keys.js'
 import { Tokens } from './tokens.js'
@@ -52,11 +51,6 @@ export class Authentication {
     if (account === undefined || account.disabledAt !== undefined) throw invalidUser()
     if (account.credentialVersion !== credentialVersion) throw invalidToken()
     return account
-  }
-
-  /** @throws Problem FORBIDDEN */
-  authorise(account: Account, action: Action): void {
-    if (!mayDo(account.role, action)) throw invalidOperation()
   }
 
   publicKeys(): Promise<PublicJwk[]> {

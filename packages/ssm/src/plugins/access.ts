@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { Account } from '../accounts/accounts.js'
-import type { DeclaredAction } from '../auth/actions.js'
+import { type Action, type DeclaredAction, mayDo } from '../auth/actions.js'
+import { invalidOperation } from '../auth/auth-problems.js'
 import type { Authentication } from '../auth/authentication.js'
 import { Problem } from '../problems/problem.js'
 import type { App } from '../routes/routes.js'
@@ -14,6 +15,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** who asks; null on an open route and before it is known */
     account: Account | null
+    /** whether whoever asks may do something, for a route that does several things */
+    mayDo(action: Action): boolean
   }
 }
 
@@ -24,6 +27,10 @@ declare module 'fastify' {
  */
 export function controlAccess(app: App, authentication: Authentication | 'none'): void {
   app.decorateRequest('account', null)
+  app.decorateRequest('mayDo', function (action) {
+    if (authentication === 'none') return true
+    return this.account !== null && mayDo(this.account.role, action)
+  })
   app.addHook('onRoute', ({ url, method, config }) => {
     if (config?.action === undefined)
       throw new Error(
@@ -36,9 +43,9 @@ export function controlAccess(app: App, authentication: Authentication | 'none')
     const { action } = request.routeOptions.config
     // logging in is what one does without a token
     if (action === 'OPEN' || action === 'USER_LOGIN') return
-    request.account = await authentication.identify(request.headers.authorization)
     if (action === undefined) throw new Error('a route without an action was served')
-    authentication.authorise(request.account, action)
+    request.account = await authentication.identify(request.headers.authorization)
+    if (action !== 'BATCH' && !request.mayDo(action)) throw invalidOperation()
   })
 }
 

@@ -2,6 +2,8 @@ import { useSoftHsmToken } from 'testkit/vitest'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ACTIONS, mayDo } from '../../src/auth/actions.js'
 import { type AuthHarness, startAuthHarness } from '../auth-harness.js'
+// what it adds to Fastify's types
+import '../../src/plugins/access.js'
 import { type Harness, startHarness } from '../harness.js'
 
 const hsm = useSoftHsmToken()
@@ -23,6 +25,20 @@ describe('access', () => {
       expect(() => app.get('/forgotten', () => 'secret')).toThrow(/route GET \/forgotten declares no action/)
       expect(() => app.get('/forgotten-too', { config: { failure: 'INTERNAL_ERROR' } }, () => 'x')).toThrow(/no action/)
     }
+  })
+
+  it('of a route that does several things is asked about each of them', async () => {
+    const answers: boolean[] = []
+    const harness = await startAuthHarness(hsm)
+    harness.app.get('/several', { config: { action: 'BATCH' } }, (request) => {
+      answers.push(request.mayDo('ENCRYPT_DATA'), request.mayDo('DECRYPT_DATA'))
+      return {}
+    })
+    expect((await harness.ask('GET', '/several')).status).toBe(401)
+    const token = await harness.token('udm', await harness.add('udm', 'udm'))
+    expect((await harness.ask('GET', '/several', token)).status).toBe(200)
+    expect(answers).toEqual([false, true])
+    await harness.close()
   })
 
   it('without authentication is for this machine only', async () => {
