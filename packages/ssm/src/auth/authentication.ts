@@ -32,8 +32,9 @@ export class Authentication {
   }
 
   /** A token for whoever knows the password. @throws Problem UNAUTHORIZED, RATE_LIMITED */
-  async login(serviceId: string, password: string, address: string): Promise<string> {
-    return this.#tokens.issue(await this.#login.check(serviceId, password, address))
+  async login(serviceId: string, password: string, address: string): Promise<{ token: string; account: Account }> {
+    const account = await this.#login.check(serviceId, password, address)
+    return { token: await this.#tokens.issue(account), account }
   }
 
   /**

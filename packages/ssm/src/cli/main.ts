@@ -65,10 +65,14 @@ function describe(error: unknown): string {
   if (error instanceof Pkcs11PoolError)
     return `${error.message} (${error.code})\nssm: next: ${ERROR_HELP[error.code].action}`
   if (error instanceof ConfigError || error instanceof SigningKeyMissing) return error.message
-  if (error instanceof StoreError)
-    return `${error.message} (${error.code})\nssm: next: look at the data folder and its disk`
+  if (error instanceof StoreError) return `${error.message} (${error.code})${storeHelp(error.code)}`
   if (error instanceof Error && 'code' in error) return `${error.message}\nssm: next: ${systemHelp(String(error.code))}`
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
+
+function storeHelp(code: string): string {
+  // that message says itself what to do
+  return code === 'DRIVER_MISSING' ? '' : '\nssm: next: look at the data folder and its disk'
 }
 
 function systemHelp(code: string): string {

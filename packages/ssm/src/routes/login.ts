@@ -7,10 +7,12 @@ export function loginRoutes(app: App, authentication: Authentication): void {
   app.post(
     '/login',
     { schema: { body: loginRequest, response: { 200: loginAnswer } }, config: { action: 'USER_LOGIN' } },
-    async ({ body, ip }) => ({
-      token: await authentication.login(body.service_id, body.password, ip),
-      message: 'Login successful',
-    }),
+    async (request) => {
+      const { service_id: serviceId, password } = request.body
+      const { token, account } = await authentication.login(serviceId, password, request.ip)
+      request.account = account
+      return { token, message: 'Login successful' }
+    },
   )
   app.get('/.well-known/jwks.json', { config: { action: 'OPEN' } }, async () => ({
     keys: await authentication.publicKeys(),

@@ -92,7 +92,7 @@ describe('a request leaves one entry', () => {
       [action, account, status, error, key_label, key_id].join(' '),
     )
     expect(shown).toEqual([
-      'USER_LOGIN  200   ',
+      'USER_LOGIN console 200   ',
       'USER_LOGIN  401 UNAUTHORIZED  ',
       'ENCRYPT_DATA  401 UNAUTHORIZED  ',
       'ENCRYPT_DATA console 400 INVALID_HEX KEY_ENCRYPTION_AES256 ',
