@@ -1,4 +1,4 @@
-export const SCENARIOS = ['engine', 'slow', 'pool', 'keys', 'http', 'chaos'] as const
+export const SCENARIOS = ['engine', 'slow', 'pool', 'sizing', 'keys', 'http', 'chaos'] as const
 export type ScenarioName = (typeof SCENARIOS)[number]
 
 export interface Arguments {
@@ -12,6 +12,7 @@ export const USAGE = `usage: npm run -s bench -- SCENARIO [--json] [--quick]
   engine   the library, a C program and pkcs11js on one SoftHSM token, at 1, 8 and 32 at a time
   slow     a module that takes 1 ms more a call, and one whose calls never return
   pool     acquire and release against generic-pool, tarn and lightning-pool
+  sizing   the pool's size under a load that rises, bursts and falls; writes docs/sizing-trace.json and docs/sizing.svg
   keys     encrypting by label with 10 to 10,000 keys on the token
   http     the service: a session per request against the pool
   chaos    what the fault proxy costs: a C program with it and without

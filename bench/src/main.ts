@@ -10,6 +10,7 @@ const scenarios: Record<ScenarioName, () => Promise<(context: Context) => Promis
   engine: async () => (await import('./scenarios/engine.js')).engine,
   slow: async () => (await import('./scenarios/slow.js')).slow,
   pool: async () => (await import('./scenarios/pool.js')).pool,
+  sizing: async () => (await import('./scenarios/sizing.js')).sizing,
   keys: async () => (await import('./scenarios/keys.js')).keys,
   http: async () => (await import('./scenarios/http.js')).http,
   chaos: async () => (await import('./scenarios/chaos.js')).chaos,

@@ -13,7 +13,7 @@ test('options may stand before or after the scenario', () => {
 
 test.each([
   [[], 'got no scenario, expected one of'],
-  [['pools'], "got 'pools', expected one of engine, slow, pool, keys, http, chaos, all"],
+  [['pools'], "got 'pools', expected one of engine, slow, pool, sizing, keys, http, chaos, all"],
   [['pool', 'keys'], "got 'pool keys', expected one of"],
   [['pool', '--jason'], "unknown option '--jason', expected --json or --quick"],
 ])('%j is refused with what was got and what is expected', (words, problem) => {

@@ -15,6 +15,7 @@ const SIZES = {
   engine: { rows: 3 * (4 + 3 * 3), targets: 2 },
   slow: { rows: 4, targets: 4 },
   pool: { rows: 12, targets: 2 },
+  sizing: { rows: 2, targets: 2 },
   keys: { rows: 4, targets: 1 },
   http: { rows: 16, targets: 4 },
   chaos: { rows: 2 * 3 * 3, targets: 3 },
