@@ -237,3 +237,29 @@ test('tryAcquireEntry takes a fresh idle resource, and nothing that would have t
   expect(pool.tryAcquireEntry()).toBeUndefined()
   expect(factory.validations).toBe(0)
 })
+
+test('of many who wait, those whose time is up are told in the order they came, and the others wait on', async () => {
+  const { pool, clock } = setUp({ minSize: 0, maxSize: 1, maxWaiters: 3_000 })
+  const held = await pool.acquire()
+  const order: number[] = []
+  for (let i = 0; i < 3_000; i++) {
+    // Each third is more patient, and one of those in between has a signal.
+    const timeoutMs = i % 3 === 0 ? 10_000 : 1_000
+    const options = { timeoutMs, signal: i % 3 === 1 ? new AbortController().signal : undefined }
+    pool.acquire(options).then(
+      (lease) => lease.release(),
+      () => order.push(i),
+    )
+    if (i % 100 === 99) await clock.advance(1)
+  }
+  await expect(pool.acquire()).rejects.toMatchObject({ code: 'QUEUE_FULL' })
+  await clock.advance(970)
+  expect(order).toEqual([...Array(100).keys()].filter((i) => i % 3 !== 0))
+  await clock.advance(29)
+  expect(order).toEqual([...Array(3_000).keys()].filter((i) => i % 3 !== 0))
+  expect(pool.stats()).toMatchObject({ waiting: 1_000, acquireTimeouts: 2_000 })
+  held.release()
+  await settled()
+  expect(pool.stats()).toMatchObject({ waiting: 0, inUse: 0, acquired: 1_001 })
+  expect(order).toHaveLength(2_000)
+})
