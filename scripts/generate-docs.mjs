@@ -1,7 +1,9 @@
-// Writes docs/errors.md from the tables the library itself uses; with --check only says whether it is in step with them.
+// Writes docs/errors.md from the tables the library itself uses, and docs/tokens.md from what the tests of the tokens have recorded; with
+// --check only says whether they are in step with those.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { ERROR_HELP } from '../packages/pkcs11-pool/dist/errors.js'
 import { RETURN_VALUES } from '../packages/pkcs11-pool/dist/pkcs11/return-values.js'
+import { tokensPage } from './tokens-page.mjs'
 
 const CATEGORIES = {
   caller: ['the call itself is wrong', 'the session stays in use; nothing is tried again'],
@@ -66,12 +68,14 @@ const undescribed = [...used].filter((category) => !(category in CATEGORIES))
 if (undescribed.length > 0)
   throw new Error(`scripts/generate-docs.mjs does not describe the category ${undescribed.join(', ')}`)
 
-const file = new URL('../docs/errors.md', import.meta.url)
-const wanted = errorsPage()
-if (!process.argv.includes('--check')) {
-  writeFileSync(file, wanted)
-  console.log('docs/errors.md written')
-} else if (!existsSync(file) || readFileSync(file, 'utf8') !== wanted) {
-  console.error("docs/errors.md differs from the library's tables: run 'npm run docs' and commit the result")
-  process.exitCode = 1
+const pages = { 'docs/errors.md': errorsPage(), 'docs/tokens.md': tokensPage() }
+for (const [name, wanted] of Object.entries(pages)) {
+  const file = new URL(`../${name}`, import.meta.url)
+  if (!process.argv.includes('--check')) {
+    writeFileSync(file, wanted)
+    console.log(`${name} written`)
+  } else if (!existsSync(file) || readFileSync(file, 'utf8') !== wanted) {
+    console.error(`${name} differs from what it is made of: run 'npm run docs' and commit the result`)
+    process.exitCode = 1
+  }
 }
