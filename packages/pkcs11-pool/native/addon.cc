@@ -100,6 +100,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
       case Operation::tokenInfo:
       case Operation::openSession:
       case Operation::dropSessions:
+      case Operation::reinitialize:
         return false;
       default:
         return true;

@@ -87,7 +87,9 @@ class Executor : public std::enable_shared_from_this<Executor> {
   void work(Worker& worker);
   JobPointer nextJob(Lock& lock, Worker& worker);
   void prepare(Worker& worker, JobPointer job);
+  std::shared_ptr<Module> admit();
   void run(Job& job, const Module* module);
+  static void reinitialize(Job& job);
   void finish(Lock& lock, Worker& worker, JobPointer job);
   void endOrphan(Lock& lock, Worker& worker, JobPointer job);
   void reap(Lock& lock, Worker& worker, Job& job);
@@ -105,6 +107,7 @@ class Executor : public std::enable_shared_from_this<Executor> {
   const std::function<void()> notify_;
 
   std::shared_ptr<Module> module_;  // once acquired
+  uint64_t moduleGeneration_ = 0;   // that the sessions are of
   std::deque<JobPointer> queue_;
   std::unordered_map<uint32_t, Session> sessions_;
   uint32_t nextSession_ = 1;

@@ -22,7 +22,7 @@ using Clock = std::chrono::steady_clock;
 enum class Operation : uint32_t {
   load, inspect, openSession, closeSession, login, logout, sessionInfo, find, getAttributes, setAttributes, createObject,
   copyObject, destroyObject, generateKey, generateKeyPair, wrapKey, unwrapKey, deriveKey, encrypt, decrypt, sign, verify, digest,
-  seal, generateRandom, seedRandom, batch, loadPin, unload, tokenInfo, dropSessions, count
+  seal, generateRandom, seedRandom, batch, loadPin, unload, tokenInfo, dropSessions, reinitialize, count
 };
 
 // Stands in the place of a CK_RV where there is none; the numbers are those of Outcome in src/pkcs11/protocol.ts.
@@ -89,6 +89,8 @@ struct JobDetails {
   std::string path;
   std::optional<std::string> initializeArgs;
   std::shared_ptr<Module> module;  // that load acquired, or unload gives back
+  std::shared_ptr<Module> subject;  // whose sessions are dropped, or that is initialised again
+  uint64_t generation = 0;          // of the module, as the executor knows it, or is to
   std::shared_ptr<PinSecret> pin;
   CK_ULONG number = 0;
   CK_ULONG flags = 0;

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <dlfcn.h>
 #include <map>
+#include <thread>
 
 #include "process-exit.h"
 
@@ -51,7 +52,7 @@ std::shared_ptr<Module> Module::find(const std::string& path, std::string& reaso
   return module;
 }
 
-CK_RV Module::acquire(const std::optional<std::string>& arguments, std::string& reason, Fn& fn) {
+CK_RV Module::acquire(const std::optional<std::string>& arguments, std::string& reason, Fn& fn, uint64_t& generation) {
   std::lock_guard<std::mutex> lock(lifecycle_);
   if (library_ == nullptr) {
     reason = load();
@@ -68,6 +69,7 @@ CK_RV Module::acquire(const std::optional<std::string>& arguments, std::string& 
     return CKR_CRYPTOKI_ALREADY_INITIALIZED;
   }
   users_++;
+  generation = generation_;
   return CKR_OK;
 }
 
@@ -78,7 +80,80 @@ CK_RV Module::release(Fn& fn) {
   CK_RV rv = list_->C_Finalize(nullptr);
   // Whatever it answered, the next user's C_Initialize finds out whether the module is still initialised.
   initialized_ = false;
+  generation_++;
   return rv;
+}
+
+CK_RV Module::reinitialize(uint64_t& generation, bool evenIfShared, std::chrono::steady_clock::time_point until,
+                           Reinitialization& outcome, Fn& fn) {
+  const auto asked = std::chrono::steady_clock::now();
+  std::lock_guard<std::mutex> lock(lifecycle_);
+  if (initialized_ && generation_ != generation) {
+    generation = generation_;
+    outcome = Reinitialization::adopted;
+    return CKR_OK;
+  }
+  if (users_ > 1 && !evenIfShared) {
+    outcome = Reinitialization::shared;
+    return CKR_OK;
+  }
+  outcome = Reinitialization::busy;
+  // Those who asked while it was tried in vain shut nobody out once more.
+  if (triedInVainAt_ > asked) return CKR_OK;
+  // A call either sees the gate, or is counted before drained() looks.
+  gated_ = true;
+  CK_RV rv = CKR_OK;
+  if (drained(until)) {
+    rv = initializeAgain(fn);
+    if (rv == CKR_OK) outcome = Reinitialization::done;
+    generation = generation_;
+  } else {
+    triedInVainAt_ = std::chrono::steady_clock::now();
+  }
+  gated_ = false;
+  return rv;
+}
+
+bool Module::drained(std::chrono::steady_clock::time_point until) const {
+  while (calls_ > 0) {
+    if (std::chrono::steady_clock::now() >= until) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
+}
+
+// What somebody else in the process had initialised is not ours to finalise; but it may have been finalised since.
+CK_RV Module::initializeAgain(Fn& fn) {
+  CK_RV finalized = CKR_CRYPTOKI_NOT_INITIALIZED;
+  if (initialized_) {
+    finalized = CKR_CRYPTOKI_ALREADY_INITIALIZED;
+    if (ours_) {
+      fn = Fn::C_Finalize;
+      finalized = list_->C_Finalize(nullptr);
+    }
+  }
+  if (finalized == CKR_OK || finalized == CKR_CRYPTOKI_NOT_INITIALIZED) {
+    initialized_ = false;
+    generation_++;
+    return initialize(std::optional<std::string>(arguments_), fn);
+  }
+  // It may be initialised still, or no more: C_Initialize tells.
+  const bool wasOurs = ours_;
+  CK_RV rv = initialize(std::optional<std::string>(arguments_), fn);
+  if (rv != CKR_OK) return rv;
+  if (ours_) {
+    generation_++;
+    return CKR_OK;
+  }
+  ours_ = wasOurs;
+  fn = wasOurs ? Fn::C_Finalize : Fn::C_Initialize;
+  return finalized;
+}
+
+uint64_t Module::enterOnceSettled() {
+  std::lock_guard<std::mutex> lock(lifecycle_);
+  calls_++;
+  return generation_;
 }
 
 std::string Module::load() {

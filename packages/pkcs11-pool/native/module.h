@@ -2,6 +2,8 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -19,17 +21,41 @@ class Module {
 
   explicit Module(std::string path) : path_(std::move(path)) {}
 
+  // What came of asking for a new initialisation; the numbers are those of Reinitialization in src/pkcs11/protocol.ts.
+  enum class Reinitialization : int {
+    done = 0,
+    adopted = 1,  // somebody else had it done since
+    busy = 2,     // calls were inside until the time was up: C_Finalize beside them is undefined
+    shared = 3    // others use the module, and must not be disturbed
+  };
+
   // Loads and initialises for one more user, with a string for CK_C_INITIALIZE_ARGS.pReserved where one is given. `reason` is set where
   // the file is no module, or is initialised with another string; else the CK_RV of C_Initialize.
-  CK_RV acquire(const std::optional<std::string>& arguments, std::string& reason, Fn& fn);
+  CK_RV acquire(const std::optional<std::string>& arguments, std::string& reason, Fn& fn, uint64_t& generation);
 
   // One user less. The last one finalises, unless a call is still inside the module (C_Finalize beside another call is undefined)
   // or somebody else in the process had initialised it.
   CK_RV release(Fn& fn);
 
-  // Counts a call, from before it may start until it has returned, however late.
-  void enter() { calls_++; }
+  // C_Finalize and C_Initialize, for a user that knows the module as of `generation`, which becomes the one there is then. Calls that are
+  // inside are waited for until `until`, and none is let in meanwhile.
+  CK_RV reinitialize(uint64_t& generation, bool evenIfShared, std::chrono::steady_clock::time_point until, Reinitialization& outcome,
+                     Fn& fn);
+
+  // Counts a call, from before it may start until it has returned, however late; false where it must not, because the module is being
+  // initialised again. While a call is counted, the generation does not change.
+  bool enter() {
+    calls_++;
+    if (!gated_) return true;
+    calls_--;
+    return false;
+  }
+  // The same for who can wait for that. Answers the generation.
+  uint64_t enterOnceSettled();
   void leave() { calls_--; }
+
+  // Counts the initialisations: a session or handle of one is none in the next, or another's.
+  uint64_t generation() const { return generation_; }
 
   const CK_FUNCTION_LIST* functions() const { return list_; }
   // The same list where the module has the 3.x interface, else null.
@@ -38,10 +64,15 @@ class Module {
  private:
   std::string load();
   CK_RV initialize(const std::optional<std::string>& arguments, Fn& fn);
+  CK_RV initializeAgain(Fn& fn);
+  bool drained(std::chrono::steady_clock::time_point until) const;
 
   const std::string path_;
   std::mutex lifecycle_;  // held over C_Initialize and C_Finalize: the one lock that is, and only the engine's own threads take it
   std::atomic<int> calls_{0};
+  std::atomic<bool> gated_{false};
+  std::atomic<uint64_t> generation_{1};
+  std::chrono::steady_clock::time_point triedInVainAt_{};
   int users_ = 0;
   bool initialized_ = false;
   bool ours_ = false;

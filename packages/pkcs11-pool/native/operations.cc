@@ -277,6 +277,7 @@ void runOperation(const Module& module, Job& job) {
     case Operation::unload:
     case Operation::loadPin:
     case Operation::dropSessions:
+    case Operation::reinitialize:
     case Operation::count:
       job.rv = CKR_GENERAL_ERROR;
       break;

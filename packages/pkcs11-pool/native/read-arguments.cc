@@ -322,6 +322,10 @@ void readArguments(napi_env env, const napi_value* arguments, size_t count, Job&
       job.more().pin = pin.secret();
       break;
     }
+    case Operation::reinitialize:
+      job.more().number = toULong(env, argument(0), "milliseconds");
+      job.more().flags = toULong(env, argument(1), "even if shared");
+      break;
     case Operation::tokenInfo:
       job.more().number = toULong(env, argument(0), "slot");
       break;

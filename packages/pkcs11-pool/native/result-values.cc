@@ -192,6 +192,8 @@ napi_value valueOf(napi_env env, Job& job, Outcome outcome, Outbox& outbox) {
       return toTokenInfo(env, job.details->token);
     case Operation::openSession:
       return js::number(env, job.session);
+    case Operation::reinitialize:
+      return js::number(env, static_cast<double>(job.details->number));
     case Operation::sessionInfo:
       return toSessionInfo(env, job.details->session);
     case Operation::find:

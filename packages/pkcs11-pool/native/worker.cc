@@ -16,6 +16,8 @@ constexpr auto kIdleTimeout = std::chrono::seconds(10);
 // leaves the loop time to bring new ones before the threads run dry; and at most this long, and not behind calls as long as this.
 constexpr auto kCompany = std::chrono::milliseconds(1);
 
+constexpr CK_ULONG kLongestDrainMs = 60'000;
+
 // Did the calling thread give up its processor for most of the time since this was made? For half of it, it may have waited for another
 // thread's call of the same kind.
 class WaitingProbe {
@@ -54,6 +56,7 @@ bool tellsLength(Operation operation) {
     case Operation::openSession:
     case Operation::closeSession:
     case Operation::dropSessions:
+    case Operation::reinitialize:
     case Operation::login:
     case Operation::logout:
       return false;
@@ -74,6 +77,16 @@ bool saysSessionEnded(CK_RV rv) {
     default:
       return false;
   }
+}
+
+// Closes sessions of a generation of the module; not where it was initialised again since: they have ended, and their handles may be
+// others' now.
+void closeSessions(Module& module, uint64_t generation, const std::vector<CK_SESSION_HANDLE>& handles) {
+  if (handles.empty()) return;
+  if (module.enterOnceSettled() == generation) {
+    for (CK_SESSION_HANDLE handle : handles) closeSession(module, handle);
+  }
+  module.leave();
 }
 
 // Does a session stay open behind it that only this executor knows?
@@ -154,25 +167,50 @@ JobPointer Executor::nextJob(Lock& lock, Worker& worker) {
 void Executor::prepare(Worker& worker, JobPointer job) {
   auto session = sessions_.find(job->session);
   if (session != sessions_.end()) job->handle = session->second.handle;
-  if (job->operation == Operation::unload) {
-    JobDetails& details = job->more();
-    details.module = std::exchange(module_, nullptr);
-    for (auto at = sessions_.begin(); at != sessions_.end();) {
-      if (at->second.busy || at->second.lost) {
-        ++at;
-        continue;
+  switch (job->operation) {
+    case Operation::unload: {
+      JobDetails& details = job->more();
+      details.module = std::exchange(module_, nullptr);
+      details.generation = moduleGeneration_;
+      for (auto at = sessions_.begin(); at != sessions_.end();) {
+        if (at->second.busy || at->second.lost) {
+          ++at;
+          continue;
+        }
+        details.handles.push_back(at->second.handle);
+        at = sessions_.erase(at);
       }
-      details.handles.push_back(at->second.handle);
-      at = sessions_.erase(at);
+      break;
     }
+    case Operation::dropSessions:
+      job->more().handles = forgetSessions();
+      [[fallthrough]];
+    case Operation::reinitialize:
+      // Not counted as a call: it waits until there are none.
+      job->more().subject = module_;
+      job->more().generation = moduleGeneration_;
+      break;
+    default:
+      worker.module = admit();
+      // Closed all the same, once the module is settled.
+      if (job->operation == Operation::closeSession && !worker.module) {
+        job->more().subject = module_;
+        job->more().generation = moduleGeneration_;
+      }
   }
-  if (job->operation == Operation::dropSessions) job->more().handles = forgetSessions();
-  worker.module = module_;
-  if (worker.module) worker.module->enter();
   worker.job = std::move(job);
   worker.turn = ++turns_;
   worker.beside = moving() + stuck_ + hung_ - 1;
   worker.startedAt = worker.now;
+}
+
+// The module for one more call, counted; none where there is none, or it is being initialised again, or was: what this executor knows of
+// it is no more.
+std::shared_ptr<Module> Executor::admit() {
+  if (!module_ || !module_->enter()) return nullptr;
+  if (module_->generation() == moduleGeneration_) return module_;
+  module_->leave();
+  return nullptr;
 }
 
 void Executor::run(Job& job, const Module* module) {
@@ -192,7 +230,7 @@ void Executor::run(Job& job, const Module* module) {
           return;
         }
         std::shared_ptr<Module> found = Module::find(details.path, details.text);
-        if (found) job.rv = found->acquire(details.initializeArgs, details.text, job.fn);
+        if (found) job.rv = found->acquire(details.initializeArgs, details.text, job.fn, details.generation);
         if (!details.text.empty()) job.outcome = Outcome::system;
         else if (job.rv == CKR_OK) details.module = std::move(found);
         return;
@@ -200,15 +238,23 @@ void Executor::run(Job& job, const Module* module) {
       case Operation::unload: {
         JobDetails& details = job.more();
         if (!details.module) return;
-        for (CK_SESSION_HANDLE handle : details.handles) closeSession(*details.module, handle);
+        closeSessions(*details.module, details.generation, details.handles);
         job.rv = details.module->release(job.fn);
         details.module = nullptr;
         return;
       }
       case Operation::dropSessions:
-        if (module == nullptr) return;
-        for (CK_SESSION_HANDLE handle : job.more().handles) closeSession(*module, handle);
+        if (job.details->subject) closeSessions(*job.details->subject, job.details->generation, job.details->handles);
         return;
+      case Operation::reinitialize:
+        reinitialize(job);
+        return;
+      case Operation::closeSession:
+        if (module == nullptr && job.details && job.details->subject) {
+          closeSessions(*job.details->subject, job.details->generation, {job.handle});
+          return;
+        }
+        [[fallthrough]];
       default:
         if (module != nullptr) runOperation(*module, job);
         else job.rv = CKR_CRYPTOKI_NOT_INITIALIZED;
@@ -235,7 +281,16 @@ void Executor::finish(Lock& lock, Worker& worker, JobPointer job) {
     case Operation::load:
       // A second load that ran beside the first has acquired once more than is kept.
       if (succeeded && module_) reap(lock, worker, *job);
-      else if (succeeded) module_ = std::exchange(job->details->module, nullptr);
+      else if (succeeded) {
+        module_ = std::exchange(job->details->module, nullptr);
+        moduleGeneration_ = job->details->generation;
+      }
+      break;
+    case Operation::reinitialize:
+      if (job->details->subject == module_ && job->details->generation != moduleGeneration_) {
+        moduleGeneration_ = job->details->generation;
+        forgetSessions();
+      }
       break;
     case Operation::openSession:
       if (succeeded) {
@@ -256,6 +311,18 @@ void Executor::finish(Lock& lock, Worker& worker, JobPointer job) {
   const bool enough = completions_.size() >= queue_.size() || worker.now - worker.startedAt > kCompany;
   if (enough || worker.now - firstCompletionAt_ > kCompany) announce(lock);
   else needTicks();  // should the next call hang, the watcher announces these
+}
+
+void Executor::reinitialize(Job& job) {
+  JobDetails& details = *job.details;
+  if (!details.subject) {
+    job.rv = CKR_CRYPTOKI_NOT_INITIALIZED;
+    return;
+  }
+  Module::Reinitialization outcome{};
+  const auto until = std::min(job.deadline, Clock::now() + std::chrono::milliseconds(std::min<CK_ULONG>(details.number, kLongestDrainMs)));
+  job.rv = details.subject->reinitialize(details.generation, details.flags != 0, until, outcome, job.fn);
+  details.number = static_cast<CK_ULONG>(outcome);
 }
 
 // The module was given back, or all sessions were dropped, while this call was in it: nobody else knows the session any more, so it
@@ -301,6 +368,7 @@ void Executor::reap(Lock& lock, Worker& worker, Job& job) {
 void Executor::closeDown(Lock& lock) {
   if (std::exchange(closedDown_, true)) return;
   std::shared_ptr<Module> module = std::exchange(module_, nullptr);
+  const uint64_t generation = moduleGeneration_;
   std::vector<CK_SESSION_HANDLE> open;
   for (const auto& [number, session] : sessions_) {
     if (!session.lost) open.push_back(session.handle);
@@ -311,7 +379,7 @@ void Executor::closeDown(Lock& lock) {
   {
     CallIntoModule counted;
     Fn ignored = Fn::none;
-    for (CK_SESSION_HANDLE handle : open) closeSession(*module, handle);
+    closeSessions(*module, generation, open);
     module->release(ignored);
   }
   lock.lock();

@@ -115,6 +115,9 @@ export class ClientCore implements LeaseHost {
   async setPin(source: PinSource): Promise<void> {
     this.#checkOpen()
     await this.token.setPin(source)
+    await this.recovering
+    // Where the token is not there, it is found again first: this PIN is for no other.
+    if (!this.recovery.breaker.blocked) await this.token.login.ensure()
   }
 
   objectsChanged(): void {
@@ -178,7 +181,17 @@ export class ClientCore implements LeaseHost {
     if (breaker.blocked) this.pool.rejectWaiting(() => breaker.refusal())
   }
 
+  /** Once more where what the failure showed was mended since. */
   async #openSession(signal: AbortSignal): Promise<PooledSession> {
+    try {
+      return await this.#tryToOpen(signal)
+    } catch (error) {
+      if (this.recovering === undefined) throw error
+      return this.#tryToOpen(signal)
+    }
+  }
+
+  async #tryToOpen(signal: AbortSignal): Promise<PooledSession> {
     // A session that is opened beside it would be one of the generation that ends.
     await this.recovering
     this.checkBreaker()

@@ -58,6 +58,7 @@ export function clientMetrics(stats: ClientStats, { state, breaker }: Health, la
         breaker.state === 'closed' ? 0 : 1,
       ),
       counter('breaker_opened', 'How often the breaker opened.', stats.breakerOpened),
+      counter('module_initializations', 'How often the module was initialised again.', stats.moduleInitializations),
       counter('generations', 'Generations of sessions and handles begun.', stats.generation),
       counter('logins', 'Logins that succeeded.', stats.logins),
       counter('handle_cache_hits', 'Key handles answered from the cache.', stats.keys.hits),

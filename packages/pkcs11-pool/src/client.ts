@@ -40,6 +40,8 @@ export interface ClientStats extends PoolStats {
   logins: number
   /** counts, from 1, what ends with the token: the sessions and handles of one generation are not used in the next */
   generation: number
+  /** how often this client had its module initialised again, ever */
+  moduleInitializations: number
   /** how often the breaker opened, ever */
   breakerOpened: number
   tokenSessions: TokenSessions
@@ -177,6 +179,7 @@ export class Client {
       ...this.#core.pool.stats(),
       logins: this.#core.token.login.generation,
       generation: this.#core.generation,
+      moduleInitializations: this.#core.recovery.initializations,
       breakerOpened: this.#core.recovery.breaker.report().opened,
       tokenSessions: this.#core.sessionLimit.told,
       engine: { threads, queued, running, hung, abandoned, completed },

@@ -194,11 +194,12 @@ export function isRefusedHandle(rv: number): boolean {
   return rv === RETURN_VALUES.CKR_KEY_HANDLE_INVALID.rv || rv === RETURN_VALUES.CKR_OBJECT_HANDLE_INVALID.rv
 }
 
-/** The session is not there, or is busy with something nobody ended: nothing was done in it. */
+/** The session is not there, nor may the module be, or is busy with something nobody ended: nothing was done in it. */
 function refusedSession({ rv }: CryptokiError): boolean {
   return (
     rv === RETURN_VALUES.CKR_SESSION_HANDLE_INVALID.rv ||
     rv === RETURN_VALUES.CKR_SESSION_CLOSED.rv ||
-    rv === RETURN_VALUES.CKR_OPERATION_ACTIVE.rv
+    rv === RETURN_VALUES.CKR_OPERATION_ACTIVE.rv ||
+    rv === RETURN_VALUES.CKR_CRYPTOKI_NOT_INITIALIZED.rv
   )
 }

@@ -1,11 +1,12 @@
 import { Pkcs11PoolError } from './errors.js'
 import { systemClock } from './internal/clock.js'
 import { type FailedCall, isAfter } from './pkcs11/engine.js'
-import { Operation } from './pkcs11/protocol.js'
+import { Operation, Reinitialization } from './pkcs11/protocol.js'
 import { Breaker, type BreakerReport } from './resilience/breaker.js'
 import { evidenceOf } from './resilience/evidence.js'
 import type { ResolvedResilience } from './resilience/options.js'
 import { ProbeThrift } from './resilience/probe-thrift.js'
+import { Rebuilds } from './resilience/rebuilds.js'
 import { anchorAnswers } from './session/anchor-probe.js'
 import type { Token } from './session/token.js'
 
@@ -27,6 +28,9 @@ export interface RecoveryHooks {
 /** How many of the breaker's longest waits pass between two probes while calls hang and none returns. */
 const PATIENCE = 6
 
+/** How long calls that are inside the module are waited for before it is initialised again. */
+const DRAIN_MS = 1_000
+
 /** Failures of these come when all else is over, and show nothing that their cause had not shown before. */
 const ENDINGS: ReadonlySet<Operation> = new Set([Operation.CLOSE_SESSION, Operation.DROP_SESSIONS, Operation.UNLOAD])
 
@@ -35,14 +39,18 @@ const ENDINGS: ReadonlySet<Operation> = new Set([Operation.CLOSE_SESSION, Operat
  *
  * It looks at the anchor, the session that holds the login. While that answers, a lost session was one of its own. When it is gone too, all
  * sessions are dropped, the token is found again and logged in anew: a new generation, in which nothing of the old one is used. One such
- * attempt runs at a time; while the breaker is open it is the breaker's probe.
+ * attempt runs at a time; while the breaker is open it is the breaker's probe. A module that is not initialised any more, or whose token
+ * does not come back, is initialised again, once for all its clients in the process.
  */
 export class Recovery {
   readonly breaker: Breaker
+  /** how often this client had its module initialised again */
+  initializations = 0
   readonly #token: Token
   readonly #probeTimeoutMs: number
   readonly #hooks: RecoveryHooks
   readonly #thrift: ProbeThrift
+  readonly #rebuilds = new Rebuilds()
   #attempt: Promise<void> | undefined
   #dropped: Promise<void> | undefined
   #lostAt: number | undefined
@@ -73,6 +81,16 @@ export class Recovery {
       this.#attempt = undefined
     })
     return this.#attempt
+  }
+
+  /** Finds out whether all sessions have ended, and the login with them, and mends it; else the breaker opens. */
+  async look(): Promise<void> {
+    if (this.breaker.blocked) return
+    try {
+      await this.attempt()
+    } catch (error) {
+      this.breaker.trip(error as Pkcs11PoolError)
+    }
   }
 
   /** Looks at a token that nobody has heard of; a failure counts as one, and where all sessions have ended, for certain. */
@@ -111,28 +129,16 @@ export class Recovery {
         this.breaker.trip(error)
         return
       case 'session gone':
-        if (session?.lost !== true) this.#look()
-        return
       case 'module not initialised':
-        this.breaker.trip(error)
+        if (session?.lost !== true && this.#attempt === undefined) void this.look()
     }
-  }
-
-  /** Whether all sessions have ended. */
-  #look(): void {
-    if (this.breaker.blocked || this.#attempt !== undefined) return
-    this.attempt().catch((error: Pkcs11PoolError) => this.breaker.trip(error))
   }
 
   async #restore(): Promise<void> {
     const { engine, login } = this.#token
     this.#thrift.check(engine.stats().hung)
     try {
-      if (!(await anchorAnswers(this.#token, this.#probeTimeoutMs))) {
-        await this.#drop(sessionsEnded())
-        await this.#token.locate()
-        await login.ensure()
-      }
+      await this.#lookAndRebuild()
     } catch (error) {
       // The token answers, and has refused the PIN: a breaker could not say it better.
       if (login.rejection === undefined) {
@@ -145,6 +151,43 @@ export class Recovery {
     this.#dropped = undefined
     this.#hooks.answered()
     if (!this.breaker.blocked) this.#back()
+  }
+
+  async #lookAndRebuild(): Promise<void> {
+    try {
+      if (await anchorAnswers(this.#token, this.#probeTimeoutMs)) return
+      await this.#rebuild(sessionsEnded())
+    } catch (error) {
+      if (!(error instanceof Pkcs11PoolError) || evidenceOf(error) !== 'module not initialised') throw error
+      if (await this.#initializeAgain(true)) await this.#rebuild(error)
+      // It may have been shut only while another client tried to have it initialised again.
+      else if (!(await anchorAnswers(this.#token, this.#probeTimeoutMs).catch(() => false))) throw busy(error)
+    }
+  }
+
+  async #rebuild(cause: Pkcs11PoolError): Promise<void> {
+    await this.#drop(cause)
+    const { next } = this.#rebuilds
+    try {
+      if (next !== 'as it is') await this.#initializeAgain(next === 'initialise')
+      await this.#token.locate()
+      const { login } = this.#token
+      await login.ensure()
+      // One that was under way when the sessions were dropped has lost its own.
+      if (login.anchor?.lost === true) await login.ensure()
+    } catch (error) {
+      this.#rebuilds.failed()
+      throw error
+    }
+    this.#rebuilds.succeeded()
+  }
+
+  /** Whether it was done, by whomever; never while a call hangs inside, to which nobody knows what C_Finalize does. */
+  async #initializeAgain(evenIfShared: boolean): Promise<boolean> {
+    if (this.#token.engine.stats().hung > 0) return false
+    const outcome = await this.#token.initializeAgain(DRAIN_MS, evenIfShared)
+    if (outcome === Reinitialization.DONE) this.initializations += 1
+    return outcome === Reinitialization.DONE || outcome === Reinitialization.ADOPTED
   }
 
   /** All sessions have ended. Resolves when what the module still has of them is closed: no new one is opened before. */
@@ -182,6 +225,14 @@ export class Recovery {
     this.#lostAt = undefined
     this.#hooks.back(downMs)
   }
+}
+
+function busy(cause: Pkcs11PoolError): Pkcs11PoolError {
+  return new Pkcs11PoolError(
+    'TOKEN_STALLED',
+    'the module has to be initialised again, and cannot be: calls are inside it that do not return. restart the process if they never do',
+    { category: 'module', cause },
+  )
 }
 
 function sessionsEnded(): Pkcs11PoolError {

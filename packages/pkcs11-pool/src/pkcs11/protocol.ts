@@ -31,6 +31,7 @@
  * | LOAD_PIN | pin | undefined |
  * | UNLOAD | - | undefined |
  * | TOKEN_INFO | slot | a `NativeTokenInfo` |
+ * | REINITIALIZE | milliseconds to wait for calls that are inside, 1 to disturb other users of the module too | a number of {@link Reinitialization} |
  * | DROP_SESSIONS | - | undefined; all sessions are closed, one in which a call runs after it, and none is known any more |
  */
 export const Operation = {
@@ -65,8 +66,22 @@ export const Operation = {
   UNLOAD: 28,
   TOKEN_INFO: 29,
   DROP_SESSIONS: 30,
+  REINITIALIZE: 31,
 } as const
 export type Operation = (typeof Operation)[keyof typeof Operation]
+
+/** What came of REINITIALIZE. Until it was done or adopted, every other call answers CKR_CRYPTOKI_NOT_INITIALIZED once another client had it done. */
+export const Reinitialization = {
+  /** C_Finalize and C_Initialize were called: no session of any client is one any more */
+  DONE: 0,
+  /** another client had it done since this one last knew: its own sessions are none any more */
+  ADOPTED: 1,
+  /** calls were inside until the time was up; C_Finalize beside them is undefined */
+  BUSY: 2,
+  /** other clients use the module, and were not to be disturbed */
+  SHARED: 3,
+} as const
+export type Reinitialization = (typeof Reinitialization)[keyof typeof Reinitialization]
 
 /** What stands in the place of a CK_RV when a job did not get one. */
 export const Outcome = {

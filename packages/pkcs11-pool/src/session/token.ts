@@ -3,7 +3,7 @@ import { systemClock } from '../internal/clock.js'
 import { binding } from '../pkcs11/binding.js'
 import { Engine, EngineSession } from '../pkcs11/engine.js'
 import { SESSION_FLAGS } from '../pkcs11/flags.js'
-import { type NativeModuleInfo, type NativePin, Operation } from '../pkcs11/protocol.js'
+import { type NativeModuleInfo, type NativePin, Operation, type Reinitialization } from '../pkcs11/protocol.js'
 import { selectSlot, type TokenSelector } from '../pkcs11/token-info.js'
 import { Login, type LoginTarget } from './login.js'
 
@@ -77,9 +77,9 @@ export class Token implements LoginTarget {
   }
 
   /**
-   * Another PIN from now on; logs in with it where nobody is.
+   * Another PIN from now on; who is logged in stays so.
    *
-   * @throws PIN_UNAVAILABLE, CREDENTIALS_REJECTED, OPERATION_TIMEOUT, CRYPTOKI
+   * @throws PIN_UNAVAILABLE, CREDENTIALS_REJECTED, OPERATION_TIMEOUT
    */
   async setPin(source: PinSource): Promise<void> {
     const pin = createPin(source)
@@ -92,7 +92,6 @@ export class Token implements LoginTarget {
       pin.wipe()
       throw error
     }
-    await this.login.ensure()
   }
 
   /** The slot that the token was last seen in. */
@@ -108,6 +107,18 @@ export class Token implements LoginTarget {
    */
   async locate(): Promise<void> {
     this.#slot = await findSlot(this.engine, this.#selector, this.timeoutMs)
+  }
+
+  /**
+   * C_Finalize and C_Initialize of the module, once no call of any client in this process is inside; none is let in meanwhile. All
+   * their sessions end.
+   *
+   * @throws OPERATION_TIMEOUT, CRYPTOKI
+   */
+  async initializeAgain(drainMs: number, evenIfShared: boolean): Promise<Reinitialization> {
+    const call = { timeoutMs: drainMs + 2 * this.timeoutMs }
+    const outcome = await this.engine.run(Operation.REINITIALIZE, undefined, call, drainMs, evenIfShared ? 1 : 0)
+    return outcome as Reinitialization
   }
 
   /** C_OpenSession. */

@@ -68,6 +68,20 @@ test('process.exit while every thread is in a call that never returns ends with 
   expect(ends).toEqual(all(ITS_OWN))
 })
 
+test('process.exit while a module that is initialised again does not return ends with its status', {
+  timeout: TIMEOUT,
+}, async () => {
+  const ends: End[] = []
+  for (let time = 0; time < TIMES; time += 1) {
+    wrapped.hang('C_Finalize')
+    for (const name of ['C_EncryptInit', 'C_GetSessionInfo'] as const)
+      wrapped.fail(name, 'CKR_CRYPTOKI_NOT_INITIALIZED')
+    const before = wrapped.hanging()
+    ends.push(await run('exits while calls hang', () => until(() => wrapped.hanging() === before + 1)))
+  }
+  expect(ends).toEqual(all(ITS_OWN))
+})
+
 test.each(['exits while it is busy', 'ends without closing', 'ends right after closing', 'exits while it closes'])(
   'a program that %s ends with its own status',
   { timeout: TIMEOUT },
