@@ -2,7 +2,7 @@ import { createCipheriv, randomBytes } from 'node:crypto'
 import { createWrappedModule, type WrappedModule } from 'testkit'
 import { useSoftHsmToken } from 'testkit/vitest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { expectProblem, type Harness, importKey, startHarness } from '../harness.js'
+import { decipher, expectProblem, type Harness, importKey, startHarness } from '../harness.js'
 
 const token = useSoftHsmToken()
 const PATH = '/crypto/store-key'
@@ -36,11 +36,14 @@ afterAll(async () => {
 const key = (value: Buffer, id = 4) => ({ key_label: 'K4_AES', id, key_value: value.toString('hex'), key_type: 'AES' })
 const keysThere = async () => (await harness.client.keys.find({ label: 'K4_AES' })).length
 
-async function decrypts(value: Buffer): Promise<boolean> {
+function decryption(value: Buffer) {
   const cipher = createCipheriv('aes-256-ecb', value, null).setAutoPadding(false)
   const hex = cipher.update(PLAIN, 'hex', 'hex') + cipher.final('hex')
-  const request = { key_label: 'K4_AES', id: 4, cipher: hex, iv: '', encryption_algorithm: 1 }
-  return (await harness.post('/crypto/decrypt', request)).body.plain === PLAIN
+  return { key_label: 'K4_AES', id: 4, cipher: hex, iv: '', encryption_algorithm: 1 }
+}
+
+async function decrypts(value: Buffer): Promise<boolean> {
+  return (await harness.post('/crypto/decrypt', decryption(value))).body.plain === PLAIN
 }
 
 describe('an update that the token fails', () => {
@@ -154,5 +157,55 @@ describe('a token that fails', () => {
     expectProblem(await harness.post(PATH, key(randomBytes(32), 9)), 504, 'HSM_TIMEOUT', PATH)
     wrapped.release()
     expect(await keysThere()).toBe(1)
+  })
+})
+
+describe('a request that is held up on its way to the token while its key is', () => {
+  /** Has the request look its key's handle up, and holds it there until `change` is done. */
+  async function heldUp<T>(request: () => Promise<T>, change: () => Promise<unknown>): Promise<T> {
+    harness.client.keys.forget()
+    wrapped.hang('C_FindObjectsInit', { times: 1 })
+    const answer = request()
+    await expect.poll(() => wrapped.hanging()).toBe(1)
+    await change()
+    wrapped.release()
+    return answer
+  }
+
+  const rotate = async (value: Buffer) => {
+    await harness.delete(PATH, { key_label: 'K4_AES', id: 4 })
+    await harness.post(PATH, key(value))
+  }
+
+  it.each([
+    ['deleted and stored again', rotate],
+    ['updated', (value: Buffer) => harness.put(PATH, key(value))],
+  ])('%s, is not decrypted with the new one: it would answer garbage', async (_what, change) => {
+    const fresh = randomBytes(32)
+    expect(await decrypts(old)).toBe(true)
+    const answer = await heldUp(
+      () => harness.post('/crypto/decrypt', decryption(old)),
+      () => change(fresh),
+    )
+    expectProblem(answer, 404, 'KEY_NOT_FOUND', '/crypto/decrypt')
+    expect([await decrypts(old), await decrypts(fresh)]).toEqual([false, true])
+  })
+
+  it('replaced, is encrypted with the new one: nobody could decrypt it with the old', async () => {
+    const label = 'KEY_ENCRYPTION_AES256'
+    const encryption = { key_label: label, plain: PLAIN, encryption_algorithm: 5 }
+    await importKey(harness.client, { label, id: 1, value: old })
+    await harness.post('/crypto/encrypt', encryption)
+    const value = randomBytes(32)
+    let fresh: Awaited<ReturnType<typeof importKey>> | undefined
+    const answer = await heldUp(
+      () => harness.post('/crypto/encrypt', encryption),
+      async () => {
+        await harness.delete(PATH, { key_label: label, id: 1 })
+        fresh = await importKey(harness.client, { label, id: 1, value })
+      },
+    )
+    expect(answer.status).toBe(201)
+    expect(decipher('aes-256-cbc', fresh!, answer)).toBe(PLAIN)
   })
 })
