@@ -17,6 +17,7 @@ import { problemFromError } from './problems/from-error.js'
 import type { FailureCode } from './problems/from-library.js'
 import type { Problem } from './problems/problem.js'
 import { aesGcmRoutes } from './routes/aes-gcm.js'
+import { batchRoutes } from './routes/batch.js'
 import { decryptRoutes } from './routes/decrypt.js'
 import { documentationRoutes } from './routes/documentation.js'
 import { encryptRoutes } from './routes/encrypt.js'
@@ -90,6 +91,8 @@ export function buildApp({ client, authentication, audit, config = {}, onFailure
     hsm,
     keys: new LabelKeys(hsm),
     readiness: new Readiness(hsm),
+    allows: () => true,
+    onFailure,
     legacyAlgorithms: config.legacyAlgorithms ?? DEFAULTS.legacyAlgorithms,
     keyCache: config.keyCache ?? DEFAULTS.keyCache,
   }
@@ -160,6 +163,7 @@ function addRoutes(app: App, context: RouteContext): void {
   generateKeyRoutes(app, context)
   storeKeyRoutes(app, context)
   getKeysRoutes(app, context)
+  batchRoutes(app, context)
   poolStatsRoutes(app, context)
   healthRoutes(app, context)
   documentationRoutes(app)

@@ -13,6 +13,7 @@ export interface Harness {
   get(url: string): Promise<Answer>
   put(url: string, body: unknown): Promise<Answer>
   delete(url: string, body: unknown): Promise<Answer>
+  send(method: 'GET' | 'POST' | 'PUT' | 'DELETE', url: string, body?: unknown): Promise<Answer>
   close(): Promise<void>
 }
 
@@ -65,6 +66,7 @@ export async function startHarness(
     get: (url) => send('GET', url),
     put: (url, body) => send('PUT', url, body),
     delete: (url, body) => send('DELETE', url, body),
+    send,
     close: async () => {
       await app.close()
       await client.close()

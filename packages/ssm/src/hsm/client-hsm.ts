@@ -1,6 +1,16 @@
-import type { Client, Session, Template } from 'pkcs11-pool'
+import type { BatchItem, BatchResult, Client, Session, Template } from 'pkcs11-pool'
 import type { KeyFamily } from '../crypto/algorithms.js'
-import type { CipherMechanism, Enciphered, Hsm, HsmStats, KeyChoice, KeyToImport, KeyToMake, Sealed } from './hsm.js'
+import type {
+  CipherMechanism,
+  Enciphered,
+  Hsm,
+  HsmStats,
+  KeyChoice,
+  KeyedStep,
+  KeyToImport,
+  KeyToMake,
+  Sealed,
+} from './hsm.js'
 import { type KeyDetails, type StoredKey, storedKey, visibleKeys } from './stored-key.js'
 
 const SECRET_KEY = 'CKO_SECRET_KEY'
@@ -40,6 +50,22 @@ export class ClientHsm implements Hsm {
 
   open(key: StoredKey, sealed: Sealed, aad: Uint8Array | undefined): Promise<Buffer> {
     return this.#client.open(referenceOf(key), sealed, { aad })
+  }
+
+  async batch(steps: readonly KeyedStep[]): Promise<PromiseSettledResult<Buffer | Sealed>[]> {
+    const items = steps.map(({ key, step }): BatchItem => ({ ...step, key: referenceOf(key) }))
+    const shares = inShares(items, this.#client.stats().maxSize)
+    const answers = await Promise.all(shares.map((share) => this.#runShare(share)))
+    // encryption and decryption answer bytes: what is true or false is `verify`, of which there is none here
+    return answers.flat() as PromiseSettledResult<Buffer | Sealed>[]
+  }
+
+  async #runShare(share: readonly BatchItem[]): Promise<BatchResult[]> {
+    try {
+      return await this.#client.batch(share)
+    } catch (reason) {
+      return share.map(() => ({ status: 'rejected', reason }))
+    }
   }
 
   findAndEncrypt(label: string, choose: KeyChoice, mechanism: CipherMechanism, plain: Uint8Array): Promise<Enciphered> {
@@ -91,6 +117,18 @@ export class ClientHsm implements Hsm {
   stats(): HsmStats {
     return this.#client.stats()
   }
+}
+
+/** Below this many, another session would be taken from others for little. */
+const SHARE = 50
+
+/** In order, as many shares as are worth a session each; half of the sessions are left to others. */
+function inShares<T>(items: readonly T[], sessions: number): T[][] {
+  const count = Math.max(1, Math.min(Math.ceil(items.length / SHARE), Math.floor(sessions / 2)))
+  const size = Math.ceil(items.length / count)
+  return Array.from({ length: count }, (_, at) => items.slice(at * size, (at + 1) * size)).filter(
+    (share) => share.length > 0,
+  )
 }
 
 /** What every key that comes from here has. */

@@ -33,6 +33,18 @@ export interface Sealed {
   tag: Buffer
 }
 
+/** One operation with a key. */
+export type CipherStep =
+  | { op: 'encrypt' | 'decrypt'; mechanism: CipherMechanism; data: Uint8Array }
+  | { op: 'seal'; data: Uint8Array; aad: Uint8Array | undefined }
+  | { op: 'open'; sealed: Sealed; aad: Uint8Array | undefined }
+
+/** One operation with the key that was chosen for it. */
+export interface KeyedStep {
+  key: StoredKey
+  step: CipherStep
+}
+
 /** A key to be made on the token. */
 export interface KeyToMake {
   label: string
@@ -74,6 +86,8 @@ export interface Hsm {
   seal(key: StoredKey, plain: Uint8Array, aad: Uint8Array | undefined): Promise<Sealed>
   /** what {@link Hsm.seal} was given */
   open(key: StoredKey, sealed: Sealed, aad: Uint8Array | undefined): Promise<Buffer>
+  /** many of these at once, each settled on its own: shares of them on several sessions, one hop each */
+  batch(steps: readonly KeyedStep[]): Promise<PromiseSettledResult<Buffer | Sealed>[]>
   /** finds and encrypts on a pooled session, no cache consulted */
   findAndEncrypt(label: string, choose: KeyChoice, mechanism: CipherMechanism, plain: Uint8Array): Promise<Enciphered>
   /** the old way: opens a session outside the pool, logs in, finds, encrypts, and closes it */

@@ -12,6 +12,19 @@ export interface Used<T> {
   value: T
 }
 
+/** A key as a request wants it: one with an id, the only one where that is 0, or any where there is none. */
+export interface Wanted {
+  label: string
+  id: number | undefined
+}
+
+/** The key that was chosen for one of many. */
+export interface Choice {
+  /** which of them */
+  place: number
+  key: StoredKey
+}
+
 /** Attempts at an encryption before key changes under its label have to wait for it. */
 const FREE_ATTEMPTS = 2
 
@@ -52,10 +65,7 @@ export class LabelKeys {
       } catch (error) {
         if (latest === undefined || !destroyed.has(latest.id) || !saysSomethingOfTheKey(error)) throw error
       }
-      throw new Problem(
-        'KEY_NOT_FOUND',
-        `the key under key_label ${JSON.stringify(label)} was deleted or replaced while the request was under way`,
-      )
+      throw overtaken(label)
     })
   }
 
@@ -66,6 +76,51 @@ export class LabelKeys {
    */
   useAny<T>(label: string, work: (key: StoredKey) => Promise<T>): Promise<Used<T>> {
     return this.untilNotDestroyed(label, () => this.#once(label, anyKey(label), work))
+  }
+
+  /**
+   * Chooses a key for each of many, has them used together, and settles each as {@link use} and {@link useAny} do: one whose key is not
+   * what it was thought to be is done again alone.
+   */
+  async useMany<T>(
+    wanted: readonly Wanted[],
+    together: (uses: readonly Choice[]) => Promise<readonly PromiseSettledResult<T>[]>,
+    alone: (choice: Choice) => Promise<T>,
+  ): Promise<PromiseSettledResult<Used<T>>[]> {
+    const labels = [...new Set(wanted.map(({ label }) => label))]
+    const watches = new Map(labels.map((label) => [label, this.#watch(label)]))
+    try {
+      const choices = await Promise.allSettled(
+        wanted.map(async ({ label, id }, place) => {
+          const { keys } = await this.#directory.list(label)
+          return { place, key: choiceOf(label, id)(keys) }
+        }),
+      )
+      const uses = choices.flatMap((choice) => (choice.status === 'fulfilled' ? [choice.value] : []))
+      const results = await together(uses)
+      const outcomes = new Map(uses.map(({ place }, at) => [place, results[at]]))
+      return await Promise.allSettled(
+        wanted.map(async ({ label, id }, place) => {
+          const choice = choices[place]
+          const key = choice?.status === 'fulfilled' ? choice.value.key : undefined
+          const outcome = choice?.status === 'rejected' ? choice : outcomes.get(place)
+          const isDestroyed = (candidate: StoredKey) => watches.get(label)?.destroyed.has(candidate.id) === true
+          const isGone = key !== undefined && isDestroyed(key)
+          if (key !== undefined && outcome?.status === 'fulfilled' && !isGone) return { key, value: outcome.value }
+          const error: unknown = outcome?.status === 'rejected' ? outcome.reason : undefined
+          if (error !== undefined && !isAboutWhichKey(error) && !(isGone && saysSomethingOfTheKey(error)))
+            return Promise.reject(error)
+          if (isGone && id !== undefined) throw overtaken(label)
+          const again = (found: StoredKey) => alone({ place, key: found })
+          if (id === undefined) return this.useAny(label, again)
+          const used = await this.use(label, id, again)
+          if (isDestroyed(used.key)) throw overtaken(label)
+          return used
+        }),
+      )
+    } finally {
+      for (const { end } of watches.values()) end()
+    }
   }
 
   /** Makes an attempt, and makes it again where the key that it used has been destroyed meanwhile. */
@@ -125,16 +180,35 @@ export class LabelKeys {
   }
 
   async #watching<T>(label: string, run: (destroyed: ReadonlySet<number>) => Promise<T>): Promise<T> {
-    const destroyed = new Set<number>()
-    const uses = this.#underWay.get(label) ?? new Set()
-    this.#underWay.set(label, uses.add(destroyed))
+    const { destroyed, end } = this.#watch(label)
     try {
       return await run(destroyed)
     } finally {
+      end()
+    }
+  }
+
+  #watch(label: string): { destroyed: ReadonlySet<number>; end: () => void } {
+    const destroyed = new Set<number>()
+    const uses = this.#underWay.get(label) ?? new Set()
+    this.#underWay.set(label, uses.add(destroyed))
+    const end = () => {
       uses.delete(destroyed)
       if (uses.size === 0) this.#underWay.delete(label)
     }
+    return { destroyed, end }
   }
+}
+
+function choiceOf(label: string, id: number | undefined): KeyChoice {
+  return id === undefined ? anyKey(label) : keyWithId(label, id)
+}
+
+function overtaken(label: string): Problem {
+  return new Problem(
+    'KEY_NOT_FOUND',
+    `the key under key_label ${JSON.stringify(label)} was deleted or replaced while the request was under way`,
+  )
 }
 
 function isAboutWhichKey(error: unknown): boolean {

@@ -2,6 +2,7 @@ import { type Algorithm, cipherMechanism, ivBytes } from '../crypto/algorithms.j
 import type { Hsm } from '../hsm/hsm.js'
 import type { LabelKeys } from '../hsm/label-keys.js'
 import { Problem } from '../problems/problem.js'
+import type { Plan } from './plan.js'
 
 /** What is to be decrypted, and with which key. */
 export interface Decryption {
@@ -15,9 +16,8 @@ export interface Decryption {
   padding: 'pkcs7' | 'none'
 }
 
-/** @throws Problem VALIDATION_FAILED on an IV of another length than the cipher's block, KEY_NOT_FOUND, KEY_AMBIGUOUS */
-export async function decrypt(hsm: Hsm, keys: LabelKeys, request: Decryption): Promise<Buffer> {
-  const { keyLabel, id, algorithm, cipher, iv, padding } = request
+/** @throws Problem VALIDATION_FAILED on an IV of another length than the cipher's block */
+export function planDecrypt({ keyLabel, id, algorithm, cipher, iv, padding }: Decryption) {
   const expected = ivBytes(algorithm)
   if (iv !== undefined && iv.length !== expected) {
     throw new Problem(
@@ -25,7 +25,13 @@ export async function decrypt(hsm: Hsm, keys: LabelKeys, request: Decryption): P
       `iv: got ${iv.length} bytes, expected ${expected} for ${algorithm.family}, or "" for ECB`,
     )
   }
-  const mechanism = cipherMechanism(algorithm, iv, padding)
-  const { value } = await keys.use(keyLabel, id, (key) => hsm.decrypt(key, mechanism, cipher))
+  const step = { op: 'decrypt', mechanism: cipherMechanism(algorithm, iv, padding), data: cipher } as const
+  return { label: keyLabel, id, step } satisfies Plan
+}
+
+/** @throws Problem KEY_NOT_FOUND, KEY_AMBIGUOUS, and as {@link planDecrypt} */
+export async function decrypt(hsm: Hsm, keys: LabelKeys, request: Decryption): Promise<Buffer> {
+  const { label, id, step } = planDecrypt(request)
+  const { value } = await keys.use(label, id, (key) => hsm.decrypt(key, step.mechanism, step.data))
   return value
 }

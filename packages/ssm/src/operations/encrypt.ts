@@ -3,6 +3,7 @@ import { type Algorithm, cipherMechanism, ivBytes } from '../crypto/algorithms.j
 import { anyKey } from '../hsm/choose-key.js'
 import type { Hsm } from '../hsm/hsm.js'
 import type { LabelKeys } from '../hsm/label-keys.js'
+import type { Plan } from './plan.js'
 
 /** What an encryption answers. */
 export interface Encrypted {
@@ -15,12 +16,18 @@ export interface Encrypted {
 /** One way to encrypt with some key under a label. */
 export type Encrypt = (keyLabel: string, algorithm: Algorithm, plain: Uint8Array) => Promise<Encrypted>
 
+/** With an initialisation vector that was never used before. */
+export function planEncrypt(keyLabel: string, algorithm: Algorithm, plain: Uint8Array) {
+  const iv = randomBytes(ivBytes(algorithm))
+  const step = { op: 'encrypt', mechanism: cipherMechanism(algorithm, iv), data: plain } as const
+  return { label: keyLabel, id: undefined, step, iv } satisfies Plan & { iv: Buffer }
+}
+
 /** On a pooled session, with a key whose handle is known. */
 export function encryptPooled(hsm: Hsm, keys: LabelKeys): Encrypt {
   return async (keyLabel, algorithm, plain) => {
-    const iv = randomBytes(ivBytes(algorithm))
-    const mechanism = cipherMechanism(algorithm, iv)
-    const { key, value } = await keys.useAny(keyLabel, (picked) => hsm.encrypt(picked, mechanism, plain))
+    const { step, iv } = planEncrypt(keyLabel, algorithm, plain)
+    const { key, value } = await keys.useAny(keyLabel, (picked) => hsm.encrypt(picked, step.mechanism, step.data))
     return { cipher: value, iv, id: key.id }
   }
 }
@@ -37,10 +44,9 @@ export function encryptOldWay(hsm: Hsm, keys: LabelKeys): Encrypt {
 
 function searching(encrypt: Hsm['findAndEncrypt'], keys: LabelKeys): Encrypt {
   return async (keyLabel, algorithm, plain) => {
-    const iv = randomBytes(ivBytes(algorithm))
-    const mechanism = cipherMechanism(algorithm, iv)
+    const { step, iv } = planEncrypt(keyLabel, algorithm, plain)
     const { key, ciphertext } = await keys.untilNotDestroyed(keyLabel, () =>
-      encrypt(keyLabel, anyKey(keyLabel), mechanism, plain),
+      encrypt(keyLabel, anyKey(keyLabel), step.mechanism, step.data),
     )
     return { cipher: ciphertext, iv, id: key.id }
   }

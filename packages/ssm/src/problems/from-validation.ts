@@ -41,6 +41,14 @@ function describe(error: VerboseError): string {
       return `${member}: got a text of ${lengthOf(error.data)} characters, expected at least ${String(error.params.limit)}`
     case 'maxLength':
       return `${member}: got a text of ${lengthOf(error.data)} characters, expected at most ${String(error.params.limit)}`
+    case 'pattern':
+      return `${member}: got a text with a NUL in it, expected one without`
+    case 'minItems':
+    case 'maxItems': {
+      const length = Array.isArray(error.data) ? error.data.length : 0
+      const bound = error.keyword === 'minItems' ? 'least' : 'most'
+      return `${member}: got ${length} of them, expected at ${bound} ${String(error.params.limit)}`
+    }
     case 'type':
       return `${member}: got ${kindOf(error.data)}, expected ${kindExpected(String(error.params.type))}`
     default:

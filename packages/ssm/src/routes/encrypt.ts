@@ -1,7 +1,7 @@
-import { encryptionAlgorithm } from '../crypto/algorithms.js'
-import { decodeHex } from '../hex.js'
 import { type Encrypt, encryptFinding, encryptOldWay, encryptPooled } from '../operations/encrypt.js'
-import { type EncryptAnswer, type EncryptRequest, encryptAnswer, encryptRequest } from '../schemas/encrypt.js'
+import { encryptAnswer, encryptRequest } from '../schemas/encrypt.js'
+import { encryptAnswerOf } from './answers.js'
+import { readEncryption } from './requests.js'
 import type { App, RouteContext } from './routes.js'
 
 const PATHS = ['/crypto/encrypt', '/encrypt-pool']
@@ -28,16 +28,8 @@ function add(app: App, path: string, { legacyAlgorithms }: RouteContext, encrypt
       config: { action: 'ENCRYPT_DATA', failure: 'ENCRYPTION_ERROR' },
     },
     async (request, reply) => {
-      const answer = await answerTo(request.body, legacyAlgorithms, encrypt)
-      return reply.code(201).send(answer)
+      const { keyLabel, algorithm, plain } = readEncryption(request.body, legacyAlgorithms)
+      return reply.code(201).send(encryptAnswerOf(await encrypt(keyLabel, algorithm, plain)))
     },
   )
-}
-
-async function answerTo(body: EncryptRequest, legacyAlgorithms: boolean, encrypt: Encrypt): Promise<EncryptAnswer> {
-  const algorithm = encryptionAlgorithm(body.encryption_algorithm, body.key_label, legacyAlgorithms)
-  const plain = decodeHex('plain', body.plain)
-  const { cipher, iv, id } = await encrypt(body.key_label, algorithm, plain)
-  const now = new Date().toISOString()
-  return { cipher: cipher.toString('hex'), iv: iv.toString('hex'), id, ok: true, time_created: now, time_updated: now }
 }

@@ -2,7 +2,13 @@ import { Type } from 'typebox'
 import { MAX_KEY_ID } from '../hsm/key-id.js'
 
 /** Form and meaning of the members that several routes share. What is hex is decoded by `decodeHex`, which names what is wrong. */
-export const keyLabel = Type.String({ minLength: 1, maxLength: 255, description: 'label of the key on the token' })
+export const keyLabel = Type.String({
+  minLength: 1,
+  maxLength: 255,
+  // a token that takes a NUL for the end would find a key of another label, a reserved one for instance
+  pattern: '^[^\\u0000]*$',
+  description: 'label of the key on the token',
+})
 
 export const keyId = Type.Integer({ minimum: 0, maximum: MAX_KEY_ID, description: 'id of the key; 0 means not given' })
 

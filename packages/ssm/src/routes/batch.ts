@@ -1,0 +1,163 @@
+import type { FastifyRequest, FastifySchemaValidationError } from 'fastify'
+import type { TSchema } from 'typebox'
+import type { Sealed } from '../hsm/hsm.js'
+import type { Used } from '../hsm/label-keys.js'
+import { didYouMean } from '../nearest.js'
+import { planDecryptAesGcm, planEncryptAesGcm } from '../operations/aes-gcm.js'
+import { runBatch } from '../operations/batch.js'
+import { planDecrypt } from '../operations/decrypt.js'
+import { planEncrypt } from '../operations/encrypt.js'
+import type { Plan } from '../operations/plan.js'
+import { problemFromError } from '../problems/from-error.js'
+import type { FailureCode } from '../problems/from-library.js'
+import { problemFromValidation } from '../problems/from-validation.js'
+import { Problem } from '../problems/problem.js'
+import {
+  type DecryptAesGcmRequest,
+  decryptAesGcmRequest,
+  type EncryptAesGcmRequest,
+  encryptAesGcmRequest,
+} from '../schemas/aes-gcm.js'
+import { type BatchAnswer, batchAnswer, batchRequest } from '../schemas/batch.js'
+import { type DecryptRequest, decryptRequest } from '../schemas/decrypt.js'
+import { type EncryptRequest, encryptRequest } from '../schemas/encrypt.js'
+import type { Action } from './actions.js'
+import { decryptAesGcmAnswerOf, decryptAnswerOf, encryptAesGcmAnswerOf, encryptAnswerOf } from './answers.js'
+import { underBothNames } from './paths.js'
+import { readDecryption, readEncryption, readGcmDecryption, readGcmEncryption } from './requests.js'
+import type { App, RouteContext } from './routes.js'
+
+type Result = BatchAnswer['results'][number]
+type Value = Used<Buffer | Sealed>
+
+/** A plan, and what to answer when it has been carried out. */
+interface Planned extends Plan {
+  answer: (used: Value) => Result
+}
+
+/** An operation of a batch: it is to the letter what the route of its name does. */
+interface Operation {
+  action: Action
+  failure: FailureCode
+  schema: TSchema
+  /** `body` has the schema's form */
+  plan: (body: unknown, legacyAlgorithms: boolean) => Planned
+}
+
+const OPERATIONS: Readonly<Record<string, Operation>> = {
+  encrypt: {
+    action: 'ENCRYPT_DATA',
+    failure: 'ENCRYPTION_ERROR',
+    schema: encryptRequest,
+    plan: (body, legacyAlgorithms) => {
+      const { keyLabel, algorithm, plain } = readEncryption(body as EncryptRequest, legacyAlgorithms)
+      const plan = planEncrypt(keyLabel, algorithm, plain)
+      const answer = ({ key, value }: Value) => encryptAnswerOf({ cipher: value as Buffer, iv: plan.iv, id: key.id })
+      return { ...plan, answer: (used) => ({ status: 201, body: answer(used) }) }
+    },
+  },
+  decrypt: {
+    action: 'DECRYPT_DATA',
+    failure: 'DECRYPTION_ERROR',
+    schema: decryptRequest,
+    plan: (body, legacyAlgorithms) => ({
+      ...planDecrypt(readDecryption(body as DecryptRequest, legacyAlgorithms)),
+      answer: ({ value }) => ({ status: 200, body: decryptAnswerOf(value as Buffer) }),
+    }),
+  },
+  'encrypt-aes-gcm': {
+    action: 'ENCRYPT_AES_GCM',
+    failure: 'ENCRYPTION_ERROR',
+    schema: encryptAesGcmRequest,
+    plan: (body) => ({
+      ...planEncryptAesGcm(readGcmEncryption(body as EncryptAesGcmRequest)),
+      answer: ({ key, value }) => ({ status: 200, body: encryptAesGcmAnswerOf({ ...(value as Sealed), id: key.id }) }),
+    }),
+  },
+  'decrypt-aes-gcm': {
+    action: 'DECRYPT_AES_GCM',
+    failure: 'AUTHENTICATION_FAILED',
+    schema: decryptAesGcmRequest,
+    plan: (body) => ({
+      ...planDecryptAesGcm(readGcmDecryption(body as DecryptAesGcmRequest)),
+      answer: ({ key, value }) => ({ status: 200, body: decryptAesGcmAnswerOf(value as Buffer, key.id) }),
+    }),
+  },
+}
+
+const NAMES = Object.keys(OPERATIONS)
+
+/** `POST /crypto/batch`: up to 1,000 operations, each answered as its own route would, in a few hops to the token. */
+export function batchRoutes(app: App, context: RouteContext): void {
+  for (const path of underBothNames('batch')) {
+    app.post(
+      path,
+      {
+        schema: {
+          tags: ['data'],
+          summary: 'Encrypts and decrypts up to 1,000 times at once',
+          body: batchRequest,
+          response: { 200: batchAnswer },
+        },
+        config: { action: 'BATCH', failure: 'INTERNAL_ERROR' },
+      },
+      (request) => answerBatch(context, request, request.body.operations, path),
+    )
+  }
+}
+
+async function answerBatch(
+  context: RouteContext,
+  request: FastifyRequest,
+  operations: readonly object[],
+  path: string,
+): Promise<BatchAnswer> {
+  const refuse = (error: unknown, failure: FailureCode): Result => {
+    const problem = problemFromError(error, failure)
+    if (problem.status >= 500) context.onFailure(problem)
+    return { status: problem.status, body: problem.toBody(path) }
+  }
+  const results = new Array<Result>(operations.length)
+  const planned: { place: number; plan: Planned; failure: FailureCode }[] = []
+  for (const [place, item] of operations.entries()) {
+    try {
+      const { operation, body } = readOperation(item)
+      if (!context.allows(request, operation.action)) throw notAllowed()
+      requireForm(request, operation.schema, body)
+      planned.push({ place, plan: operation.plan(body, context.legacyAlgorithms), failure: operation.failure })
+    } catch (error) {
+      results[place] = refuse(error, 'INTERNAL_ERROR')
+    }
+  }
+  const outcomes = await runBatch(
+    context.hsm,
+    context.keys,
+    planned.map(({ plan }) => plan),
+  )
+  for (const [at, { place, plan, failure }] of planned.entries()) {
+    const outcome = outcomes[at]
+    results[place] = outcome?.status === 'fulfilled' ? plan.answer(outcome.value) : refuse(outcome?.reason, failure)
+  }
+  return { results }
+}
+
+/** @throws Problem VALIDATION_FAILED */
+function readOperation(item: object): { operation: Operation; body: object } {
+  const { operation: name, ...body } = item as Record<string, unknown>
+  const operation = typeof name === 'string' && Object.hasOwn(OPERATIONS, name) ? OPERATIONS[name] : undefined
+  if (operation !== undefined) return { operation, body }
+  const got = name === undefined ? 'nothing' : `another ${typeof name === 'string' ? 'text' : 'value'}`
+  const hint = typeof name === 'string' ? didYouMean(name, NAMES) : ''
+  throw new Problem('VALIDATION_FAILED', `operation: got ${got}, expected one of ${NAMES.join(', ')}${hint}`)
+}
+
+/** @throws Problem VALIDATION_FAILED */
+function requireForm(request: FastifyRequest, schema: TSchema, body: object): void {
+  const validate = request.compileValidationSchema(schema, 'body')
+  if (validate(body)) return
+  throw problemFromValidation((validate.errors ?? []) as FastifySchemaValidationError[])
+}
+
+function notAllowed(): Problem {
+  return new Problem('FORBIDDEN', 'this operation is not allowed to this account')
+}
