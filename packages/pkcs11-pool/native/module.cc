@@ -80,7 +80,7 @@ CK_RV Module::release(Fn& fn) {
   CK_RV rv = list_->C_Finalize(nullptr);
   // Whatever it answered, the next user's C_Initialize finds out whether the module is still initialised.
   initialized_ = false;
-  generation_++;
+  beginGeneration();
   return rv;
 }
 
@@ -134,7 +134,7 @@ CK_RV Module::initializeAgain(Fn& fn) {
   }
   if (finalized == CKR_OK || finalized == CKR_CRYPTOKI_NOT_INITIALIZED) {
     initialized_ = false;
-    generation_++;
+    beginGeneration();
     return initialize(std::optional<std::string>(arguments_), fn);
   }
   // It may be initialised still, or no more: C_Initialize tells.
@@ -142,7 +142,7 @@ CK_RV Module::initializeAgain(Fn& fn) {
   CK_RV rv = initialize(std::optional<std::string>(arguments_), fn);
   if (rv != CKR_OK) return rv;
   if (ours_) {
-    generation_++;
+    beginGeneration();
     return CKR_OK;
   }
   ours_ = wasOurs;
@@ -154,6 +154,22 @@ uint64_t Module::enterOnceSettled() {
   std::lock_guard<std::mutex> lock(lifecycle_);
   calls_++;
   return generation_;
+}
+
+void Module::beginGeneration() {
+  generation_++;
+  std::lock_guard<std::mutex> lock(claims_);
+  sessions_.clear();
+}
+
+bool Module::claim(CK_SESSION_HANDLE session) const {
+  std::lock_guard<std::mutex> lock(claims_);
+  return sessions_.insert(session).second;
+}
+
+void Module::disclaim(CK_SESSION_HANDLE session) const {
+  std::lock_guard<std::mutex> lock(claims_);
+  sessions_.erase(session);
 }
 
 std::string Module::load() {

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_set>
 
 #include "cryptoki.h"
 #include "functions.h"
@@ -57,6 +58,12 @@ class Module {
   // Counts the initialisations: a session or handle of one is none in the next, or another's.
   uint64_t generation() const { return generation_; }
 
+  // Whether the handle of a session that was just opened is no other open session's. Not every module is as safe for threads as it says:
+  // tpm2-pkcs11 1.9 now and then answers two C_OpenSession at once with one handle, and two callers would share a session.
+  bool claim(CK_SESSION_HANDLE session) const;
+  // The session ends. Before C_CloseSession: once that has closed it, the handle may be a new session's.
+  void disclaim(CK_SESSION_HANDLE session) const;
+
   const CK_FUNCTION_LIST* functions() const { return list_; }
   // The same list where the module has the 3.x interface, else null.
   const CK_FUNCTION_LIST_3_0* functions3() const { return list3_; }
@@ -65,6 +72,7 @@ class Module {
   std::string load();
   CK_RV initialize(const std::optional<std::string>& arguments, Fn& fn);
   CK_RV initializeAgain(Fn& fn);
+  void beginGeneration();
   bool drained(std::chrono::steady_clock::time_point until) const;
 
   const std::string path_;
@@ -80,6 +88,8 @@ class Module {
   void* library_ = nullptr;
   const CK_FUNCTION_LIST* list_ = nullptr;
   const CK_FUNCTION_LIST_3_0* list3_ = nullptr;
+  mutable std::mutex claims_;
+  mutable std::unordered_set<CK_SESSION_HANDLE> sessions_;  // open ones, of all clients of the process
 };
 
 }  // namespace pkcs11_pool

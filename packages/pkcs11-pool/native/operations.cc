@@ -169,6 +169,17 @@ void batch(const CallSite& site, Job& job) {
   }
 }
 
+// What has the handle of another session is not closed, because that would close the other. More than one is tried: after a device was
+// lost, those it had may be taken for a while.
+void openSession(const Module& module, Job& job) {
+  constexpr int kAttempts = 64;
+  for (int attempt = 0; attempt < kAttempts; attempt++) {
+    job.rv = PKCS11_POOL_CALL(job.fn, module.functions(), C_OpenSession, job.details->number, job.details->flags, nullptr, nullptr, &job.handle);
+    if (job.rv != CKR_OK || module.claim(job.handle)) return;
+  }
+  job.rv = CKR_GENERAL_ERROR;
+}
+
 }  // namespace
 
 void runOperation(const Module& module, Job& job) {
@@ -202,9 +213,10 @@ void runOperation(const Module& module, Job& job) {
       job.rv = PKCS11_POOL_CALL(job.fn, functions, C_GetTokenInfo, details->number, &details->token);
       break;
     case Operation::openSession:
-      job.rv = PKCS11_POOL_CALL(job.fn, functions, C_OpenSession, details->number, details->flags, nullptr, nullptr, &job.handle);
+      openSession(module, job);
       break;
     case Operation::closeSession:
+      module.disclaim(job.handle);
       job.rv = PKCS11_POOL_CALL(job.fn, functions, C_CloseSession, job.handle);
       break;
     case Operation::login: {
@@ -286,6 +298,7 @@ void runOperation(const Module& module, Job& job) {
 
 CK_RV closeSession(const Module& module, CK_SESSION_HANDLE session) {
   const CK_FUNCTION_LIST* functions = module.functions();
+  module.disclaim(session);
   return functions->C_CloseSession != nullptr ? functions->C_CloseSession(session) : CKR_FUNCTION_NOT_SUPPORTED;
 }
 

@@ -357,6 +357,7 @@ void Executor::reap(Lock& lock, Worker& worker, Job& job) {
     CallIntoModule counted;
     Fn ignored = Fn::none;
     if (module && (open || opened)) closeSession(*module, job.handle);
+    else if (module && job.session != 0) module->disclaim(job.handle);
     if (module) module->leave();
     if (surplus) surplus->release(ignored);
   }

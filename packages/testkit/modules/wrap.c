@@ -43,6 +43,7 @@ struct control {
   _Atomic int64_t open_sessions;
   _Atomic int64_t hanging;
   _Atomic int64_t max_sessions;  /* how many may be open; 0 is as many as the real module lets */
+  _Atomic int64_t repeats;       /* so many C_OpenSession answer with the handle of a session that is open */
   struct function functions[MAX_FUNCTIONS];
 };
 
@@ -239,11 +240,24 @@ static void remove_sessions(enum scope scope, CK_ULONG which) {
 CRYPTOKI_2_40_FUNCTIONS(PASS)
 #undef PASS
 
+/* The handle of a session that is open, where one is to be given out twice. */
+static int repeat_handle(CK_SESSION_HANDLE *session) {
+  pthread_mutex_lock(&sessions_lock);
+  int repeat = session_count > 0 && atomic_load(&control->repeats) > 0;
+  if (repeat) {
+    atomic_fetch_sub(&control->repeats, 1);
+    *session = sessions[session_count - 1].handle;
+  }
+  pthread_mutex_unlock(&sessions_lock);
+  return repeat;
+}
+
 static CK_RV open_session(CK_SLOT_ID slot, CK_FLAGS flags, void *application, CK_NOTIFY notify, CK_SESSION_HANDLE *session) {
   CK_RV rv = enter(INDEX_C_OpenSession);
-  if (rv == CKR_OK && !reserve_session()) {
+  int repeated = rv == CKR_OK && repeat_handle(session);
+  if (rv == CKR_OK && !repeated && !reserve_session()) {
     rv = CKR_SESSION_COUNT;
-  } else if (rv == CKR_OK) {
+  } else if (rv == CKR_OK && !repeated) {
     rv = real->C_OpenSession(slot, flags, application, notify, session);
     add_session(rv, rv == CKR_OK ? *session : 0, slot);
   }

@@ -47,7 +47,9 @@ export interface WrappedModule {
   fail(name: FunctionName, rv: ReturnValue, range?: CallRange): void
   /** the token has room for so many sessions of this process, says so, and refuses more; Infinity ends it */
   limitSessions(count: number): void
-  /** takes back every delay, hang and failure of one function; of all, and the limit of sessions */
+  /** the next C_OpenSession, so many, answer with the handle of a session that is open already */
+  repeatHandles(count: number): void
+  /** takes back every delay, hang and failure of one function; of all, also the limit of sessions and the repeats */
   clear(name?: FunctionName): void
   /** how often the function was called so far */
   calls(name: FunctionName): number
@@ -61,12 +63,13 @@ export interface WrappedModule {
   remove(): void
 }
 
-// The layout of `struct control` in `modules/wrap.c`: a path, two counters, a limit, and one block of eight 64-bit numbers a function.
+// The layout of `struct control` in `modules/wrap.c`: a path, two counters, a limit, a rest, and one block of eight 64-bit numbers a function.
 const WORD = 8
 const OPEN_SESSIONS = 4096
 const HANGING = OPEN_SESSIONS + WORD
 const MAX_SESSIONS = HANGING + WORD
-const FUNCTIONS = MAX_SESSIONS + WORD
+const REPEATS = MAX_SESSIONS + WORD
+const FUNCTIONS = REPEATS + WORD
 const FUNCTION_SIZE = 8 * WORD
 const MAX_FUNCTIONS = 128
 const Field = {
@@ -126,8 +129,9 @@ export function createWrappedModule(token: { module: string }): WrappedModule {
       setRange(index, 'fail', range)
     },
     limitSessions: (count) => write(MAX_SESSIONS, count === Infinity ? 0 : count),
+    repeatHandles: (count) => write(REPEATS, count),
     clear(name) {
-      if (name === undefined) write(MAX_SESSIONS, 0)
+      if (name === undefined) for (const each of [MAX_SESSIONS, REPEATS]) write(each, 0)
       for (const index of chosen(name)) {
         write(at(index, 'delay'), 0)
         write(at(index, 'hangLast'), 0)
