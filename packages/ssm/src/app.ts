@@ -8,8 +8,8 @@ import { describeRoutes } from './documentation/openapi.js'
 import { ClientHsm } from './hsm/client-hsm.js'
 import { LabelKeys } from './hsm/label-keys.js'
 import { Readiness } from './hsm/readiness.js'
-import { type AuditOptions, auditRequests } from './plugins/audit.js'
 import { controlAccess } from './plugins/access.js'
+import { type AuditOptions, auditRequests } from './plugins/audit.js'
 import { KnownMethods } from './plugins/known-methods.js'
 import { requireLoopbackHost } from './plugins/loopback-host.js'
 import { answerBrokenRequest } from './problems/broken-request.js'
@@ -91,7 +91,6 @@ export function buildApp({ client, authentication, audit, config = {}, onFailure
     hsm,
     keys: new LabelKeys(hsm),
     readiness: new Readiness(hsm),
-    allows: () => true,
     onFailure,
     legacyAlgorithms: config.legacyAlgorithms ?? DEFAULTS.legacyAlgorithms,
     keyCache: config.keyCache ?? DEFAULTS.keyCache,

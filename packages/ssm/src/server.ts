@@ -8,11 +8,11 @@ import { DEFAULTS, defaultMinSessions, type SsmConfig, type SsmDefaults } from '
 import { ConfigError } from './config/config-error.js'
 import { dataFolder } from './data/data-folder.js'
 import { useSoftHsmOf } from './data/soft-hsm.js'
+import { FailureLog } from './failure-log.js'
 import type { AuditOptions } from './plugins/audit.js'
 import { Problem } from './problems/problem.js'
-import { openStore, type Store } from './store/store.js'
-import { FailureLog } from './failure-log.js'
 import type { App } from './routes/routes.js'
+import { openStore, type Store } from './store/store.js'
 
 /** Configuration of {@link startServer}: what has a default may be left out. */
 export type ServerConfig = Omit<SsmConfig, keyof SsmDefaults> & Partial<SsmDefaults>

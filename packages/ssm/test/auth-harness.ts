@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { type Client, createClient } from 'pkcs11-pool'
 import type { SoftHsmToken } from 'testkit'
 import { Accounts } from '../src/accounts/accounts.js'
-import { Authentication } from '../src/auth/authentication.js'
 import type { Role } from '../src/auth/actions.js'
+import { Authentication } from '../src/auth/authentication.js'
 import { type App, buildApp, type Problem } from '../src/index.js'
-import type { AuditOptions } from '../src/plugins/audit.js'
 import { createServiceKeys } from '../src/init/token-keys.js'
+import type { AuditOptions } from '../src/plugins/audit.js'
 import { openStore, type Store } from '../src/store/store.js'
 
 /** The application with authentication, over a real token and a real store. */

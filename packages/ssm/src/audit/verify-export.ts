@@ -1,7 +1,7 @@
 import { AuditBroken, ChainVerifier } from './chain-verifier.js'
-import type { VerifiedChain } from './verify-store.js'
 import type { ExportEnd, ExportLine } from './export.js'
 import { type AuditKeys, auditKeysOf, openStatement } from './signer.js'
+import type { VerifiedChain } from './verify-store.js'
 
 /** An export that is what was exported. */
 export interface VerifiedExport {

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { readTokenAccess } from '../config/config.js'
 import { ConfigError } from '../config/config-error.js'
-import { layerOfEnvironment, layerOfFlags, Layers } from '../config/layers.js'
+import { Layers, layerOfEnvironment, layerOfFlags } from '../config/layers.js'
 import { initialise } from '../init/init.js'
 import type { Command } from './arguments.js'
 import { EXIT } from './exit-codes.js'

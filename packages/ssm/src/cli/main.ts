@@ -1,6 +1,8 @@
-import { type ErrorCode, ERROR_HELP, Pkcs11PoolError } from 'pkcs11-pool'
+import { ERROR_HELP, type ErrorCode, Pkcs11PoolError } from 'pkcs11-pool'
 import { SigningKeyMissing } from '../auth/signing-keys.js'
 import { ConfigError } from '../config/config-error.js'
+import { packageVersion } from '../package-version.js'
+import { StoreError } from '../store/store-error.js'
 import { account } from './account.js'
 import { parseCommand } from './arguments.js'
 import { exportAudit, verifyAudit } from './audit.js'
@@ -8,8 +10,6 @@ import { EXIT } from './exit-codes.js'
 import { helpText } from './help.js'
 import { init } from './init.js'
 import { serve } from './serve.js'
-import { packageVersion } from '../package-version.js'
-import { StoreError } from '../store/store-error.js'
 import { rotate } from './signing-key.js'
 
 /**

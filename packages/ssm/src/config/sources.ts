@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path'
 import { checkDataFolder, SETTINGS_FILE } from './files.js'
-import { type Layer, layerOfEnvironment, layerOfFlags, Layers } from './layers.js'
+import { type Layer, Layers, layerOfEnvironment, layerOfFlags } from './layers.js'
 import { readSettingsFile } from './settings-file.js'
 
 /** All that was given, and the data folder in it. */

@@ -1,8 +1,8 @@
 import swagger from '@fastify/swagger'
 import { Type } from 'typebox'
+import type { DeclaredAction } from '../auth/actions.js'
 import { packageVersion } from '../package-version.js'
 import { PROBLEMS } from '../problems/problem.js'
-import type { DeclaredAction } from '../auth/actions.js'
 import type { App } from '../routes/routes.js'
 
 const INTRODUCTION = `Keys in an HSM, used over HTTP. Every binary member is hex; an id of 0 means "not given"; what is not as it should be is

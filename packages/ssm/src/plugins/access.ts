@@ -3,9 +3,9 @@ import type { Account } from '../accounts/accounts.js'
 import { type Action, type DeclaredAction, mayDo } from '../auth/actions.js'
 import { invalidOperation } from '../auth/auth-problems.js'
 import type { Authentication } from '../auth/authentication.js'
+import { isLoopback } from '../config/bind-address.js'
 import { Problem } from '../problems/problem.js'
 import type { App } from '../routes/routes.js'
-import { isLoopback } from '../config/bind-address.js'
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -1,5 +1,5 @@
-import type { Socket } from 'node:net'
 import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import { Problem } from './problem.js'
 
 /** Answers bytes that are no HTTP request, or too much or too slow of one: no route and no path is known. */

@@ -1,5 +1,5 @@
-import { Pkcs11PoolError } from 'pkcs11-pool'
 import type { FastifyError } from 'fastify'
+import { Pkcs11PoolError } from 'pkcs11-pool'
 import { type FailureCode, problemFromLibrary } from './from-library.js'
 import { problemFromValidation } from './from-validation.js'
 import { Problem } from './problem.js'

@@ -1,5 +1,6 @@
 import type { FastifyRequest, FastifySchemaValidationError } from 'fastify'
 import type { TSchema } from 'typebox'
+import type { Action } from '../auth/actions.js'
 import type { Sealed } from '../hsm/hsm.js'
 import type { Used } from '../hsm/label-keys.js'
 import { didYouMean } from '../nearest.js'
@@ -21,7 +22,6 @@ import {
 import { type BatchAnswer, batchAnswer, batchRequest } from '../schemas/batch.js'
 import { type DecryptRequest, decryptRequest } from '../schemas/decrypt.js'
 import { type EncryptRequest, encryptRequest } from '../schemas/encrypt.js'
-import type { Action } from './actions.js'
 import { decryptAesGcmAnswerOf, decryptAnswerOf, encryptAesGcmAnswerOf, encryptAnswerOf } from './answers.js'
 import { underBothNames } from './paths.js'
 import { readDecryption, readEncryption, readGcmDecryption, readGcmEncryption } from './requests.js'
@@ -122,7 +122,7 @@ async function answerBatch(
   for (const [place, item] of operations.entries()) {
     try {
       const { operation, body } = readOperation(item)
-      if (!context.allows(request, operation.action)) throw notAllowed()
+      if (!request.mayDo(operation.action)) throw notAllowed()
       requireForm(request, operation.schema, body)
       planned.push({ place, plan: operation.plan(body, context.legacyAlgorithms), failure: operation.failure })
     } catch (error) {

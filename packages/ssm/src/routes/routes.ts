@@ -1,11 +1,10 @@
-import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify'
 import type { Hsm } from '../hsm/hsm.js'
 import type { LabelKeys } from '../hsm/label-keys.js'
 import type { Readiness } from '../hsm/readiness.js'
 import type { Problem } from '../problems/problem.js'
-import type { Action } from './actions.js'
 
 /** The application as routes see it: types of requests and answers come from their schemas. */
 export type App = FastifyInstance<
@@ -22,8 +21,6 @@ export interface RouteContext {
   keys: LabelKeys
   readiness: Readiness
   legacyAlgorithms: boolean
-  /** whether who sent a request may do something, beside what its route does */
-  allows: (request: FastifyRequest, action: Action) => boolean
   /** hears of an answer within an answer that is the service's or the token's fault */
   onFailure: (problem: Problem) => void
   keyCache: boolean

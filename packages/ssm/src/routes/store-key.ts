@@ -1,7 +1,7 @@
 import { externalFamily, requireKeySize } from '../crypto/external-keys.js'
 import { decodeHex } from '../hex.js'
-import type { ExternalKey } from '../operations/external-key.js'
 import { deleteKey } from '../operations/delete-key.js'
+import type { ExternalKey } from '../operations/external-key.js'
 import { storeKey } from '../operations/store-key.js'
 import { updateKey } from '../operations/update-key.js'
 import {

@@ -1,6 +1,7 @@
 // Runs in a thread of its own, because SQLite waits for the disk.
-import Database from 'better-sqlite3'
+
 import { parentPort, workerData } from 'node:worker_threads'
+import Database from 'better-sqlite3'
 import { CLOSE, type SqliteAnswer, type SqliteRequest, type SqliteSettings } from './sqlite-protocol.js'
 
 /** Milliseconds to wait for another process that writes. */

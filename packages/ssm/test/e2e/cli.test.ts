@@ -1,6 +1,6 @@
+import { once } from 'node:events'
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { once } from 'node:events'
 import { createSoftHsmToken } from 'testkit'
 import { afterAll, describe, expect, it } from 'vitest'
 import { initialise, logIn, runSsm, serviceEnv, urlIn } from './process.js'

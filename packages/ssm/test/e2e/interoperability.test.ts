@@ -96,7 +96,7 @@ it('what is encrypted here with DES and DES3 decrypts elsewhere, and with genera
   expect(answers.map(({ status }) => status)).toEqual([201, 201, 201, 201, 201, 201])
   // Node does not offer single DES, but three times with one key it is that
   for (const [at, key] of [Buffer.concat([des, des, des]), des3].entries()) {
-    const { cipher, iv } = answers[at]?.body as { cipher: string; iv: string }
+    const { cipher, iv } = answers[at]!.body as { cipher: string; iv: string }
     const decipher = createDecipheriv('des-ede3-cbc', key, Buffer.from(iv, 'hex'))
     expect(decipher.update(cipher, 'hex', 'hex') + decipher.final('hex')).toBe(PLAIN)
   }

@@ -41,6 +41,18 @@ describe('access', () => {
     await harness.close()
   })
 
+  it('to a batch is to each of its operations', async () => {
+    const token = await guarded.token('batch-udm', await guarded.add('batch-udm', 'udm'))
+    const operations = [
+      { operation: 'encrypt', key_label: 'KEY_ENCRYPTION_AES256', plain: '00', encryption_algorithm: 5 },
+      { operation: 'decrypt', key_label: 'K4_AES', id: 9, cipher: '00', encryption_algorithm: 1 },
+    ]
+    expect((await guarded.ask('POST', '/crypto/batch', undefined, { operations })).status).toBe(401)
+    const { status, body } = await guarded.ask('POST', '/crypto/batch', token, { operations })
+    expect(status).toBe(200)
+    expect((body as { results: { status: number }[] }).results.map((result) => result.status)).toEqual([403, 404])
+  })
+
   it('without authentication is for this machine only', async () => {
     const ask = async (remoteAddress: string) =>
       (await open.app.inject({ url: '/crypto/health-check', remoteAddress })).statusCode

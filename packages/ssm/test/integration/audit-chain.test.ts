@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
 import { useSoftHsmToken } from 'testkit/vitest'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { AuditBroken } from '../../src/audit/chain-verifier.js'
 import { link } from '../../src/audit/chain.js'
+import { AuditBroken } from '../../src/audit/chain-verifier.js'
 import { type AuditHarness, startAuditHarness } from '../audit-harness.js'
 
 const hsm = useSoftHsmToken()

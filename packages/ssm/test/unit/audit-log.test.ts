@@ -1,5 +1,5 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Client } from 'pkcs11-pool'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { AuditLog } from '../../src/audit/audit-log.js'
 import type { StoredEntry } from '../../src/audit/audit-store.js'
 import { GENESIS } from '../../src/audit/chain.js'

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { anyKey, keyWithId } from '../../src/hsm/choose-key.js'
-import { type StoredKey, storedKey, visibleKeys } from '../../src/hsm/stored-key.js'
 import { decodeKeyId, encodeKeyId, encodeReplacementId } from '../../src/hsm/key-id.js'
+import { type StoredKey, storedKey, visibleKeys } from '../../src/hsm/stored-key.js'
 
 function key(ckaId: string): StoredKey {
   const bytes = Buffer.from(ckaId, 'hex')

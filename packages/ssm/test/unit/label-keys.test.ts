@@ -1,7 +1,7 @@
 import { CryptokiError, Pkcs11PoolError } from 'pkcs11-pool'
 import { describe, expect, it } from 'vitest'
-import { LabelKeys } from '../../src/hsm/label-keys.js'
 import { encodeKeyId } from '../../src/hsm/key-id.js'
+import { LabelKeys } from '../../src/hsm/label-keys.js'
 import type { StoredKey } from '../../src/hsm/stored-key.js'
 
 /** A token that gives a new key the handle of the one destroyed before it, so that a late use of the old key meets the new one. */
