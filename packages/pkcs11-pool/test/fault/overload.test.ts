@@ -128,6 +128,8 @@ test('while a token hangs, calls that are offered end by the deadlines of those 
       operationTimeoutMs: 100,
       createTimeoutMs: 100,
     },
+    // With the breaker open, nothing more would be sent that could hang.
+    breaker: { failureThreshold: 1_000_000 },
   })
   await client.encrypt({ label: 'k' }, cbc, data)
   module.hang('C_Encrypt')

@@ -54,8 +54,8 @@ export class SigningKeys {
   async find(kid: string): Promise<CryptoKey | undefined> {
     const known = (await this.#current()).find((key) => key.kid === kid)
     if (known !== undefined) return known.publicKey
-    // anybody can make up names, so the token is not asked for each
-    if (this.#now() - this.#searchedAt < UNKNOWN_KEY_MS) return undefined
+    // Anybody can make up names, so the token is not asked for each; a search that is under way anyway is waited for.
+    if (this.#searching === undefined && this.#now() - this.#searchedAt < UNKNOWN_KEY_MS) return undefined
     await this.#search()
     return this.#keys.find((key) => key.kid === kid)?.publicKey
   }
