@@ -1,20 +1,9 @@
 // Writes docs/errors.md from the tables the library itself uses, and docs/tokens.md from what the tests of the tokens have recorded; with
 // --check only says whether they are in step with those.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { ERROR_HELP } from '../packages/pkcs11-pool/dist/errors.js'
-import { RETURN_VALUES } from '../packages/pkcs11-pool/dist/pkcs11/return-values.js'
+import { CATEGORY_HELP, ERROR_HELP } from '../packages/pkcs11-pool/dist/errors.js'
+import { RETURN_VALUES, SHOWN_HELP } from '../packages/pkcs11-pool/dist/pkcs11/return-values.js'
 import { tokensPage } from './tokens-page.mjs'
-
-const CATEGORIES = {
-  caller: ['the call itself is wrong', 'the session stays in use; nothing is tried again'],
-  session: ['the session cannot be trusted any more', 'it is closed, and another is opened in its place'],
-  login: ['the token says that nobody is logged in', 'one new login for all callers, then the call is made once more'],
-  token: ['the token is gone or broken', 'every session of it is dropped, and calls wait for it or fail fast'],
-  module: ['the PKCS#11 library is not usable', 'it has to be initialised again, or the process started anew'],
-  credentials: ['the token refuses the PIN', 'it is latched: no further login is tried until a new client is made'],
-  overload: ['too much is asked at once', 'the session stays in use; the caller should back off'],
-  pool: ['the state of the pool, not of the token', 'see the code'],
-}
 
 const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`
 const cell = (text) => text.replaceAll('|', '\\|')
@@ -35,12 +24,15 @@ ${codes.map(([code, { category, meaning }]) => `| [\`${code}\`](#${code.toLowerC
 
 ## Categories
 
-The \`category\` alone decides what happens next to the session and the token.
+The \`category\` alone decides what happens next to the session and the token. Calls that change nothing are those of the client, batches
+included, that make, change and destroy no object: they are made again within the caller's time and \`retry\`'s budget. Not after what \`C_Decrypt\`,
+\`C_Verify\` and \`C_UnwrapKey\` answer, which is about the data as much as about the token and never opens the breaker; not in a session of one's
+own, nor for signatures that use up their key (CKM_HSS, CKM_XMSS).
 
-| category | what is wrong | what follows |
-|---|---|---|
-${Object.entries(CATEGORIES)
-  .map(([name, [meaning, consequence]]) => `| \`${name}\` | ${meaning} | ${consequence} |`)
+| category | what is wrong | what the pool does | what to do |
+|---|---|---|---|
+${Object.entries(CATEGORY_HELP)
+  .map(([name, { meaning, consequence, action }]) => `| \`${name}\` | ${meaning} | ${consequence} | ${action} |`)
   .join('\n')}
 
 ## Codes
@@ -51,22 +43,17 @@ ${codes.map(([code, { category, meaning, action }]) => `### ${code}\n\n${sentenc
 
 What a \`CRYPTOKI\` error's \`rvName\` means. A value that is not listed is a vendor's own: \`rvName\` is \`CKR_0x…\`, the category \`session\`.
 
-| value | name | category | meaning | what to do |
-|---|---|---|---|---|
+| value | name | category | meaning | what the pool does | what the operator, or the caller, should do |
+|---|---|---|---|---|---|
 ${Object.entries(RETURN_VALUES)
   .filter(([name]) => name !== 'CKR_OK')
   .map(
-    ([name, { rv, category, meaning, action }]) =>
-      `| \`0x${rv.toString(16).padStart(8, '0')}\` | \`${name}\` | \`${category}\` | ${cell(meaning)} | ${cell(action ?? '')} |`,
+    ([name, { rv, category, meaning, shows, response, action }]) =>
+      `| \`0x${rv.toString(16).padStart(8, '0')}\` | \`${name}\` | \`${category}\` | ${cell(meaning)} | ${cell(response ?? SHOWN_HELP[shows] ?? CATEGORY_HELP[category].consequence)} | ${cell(action ?? CATEGORY_HELP[category].action)} |`,
   )
   .join('\n')}
 `
 }
-
-const used = new Set([...Object.values(ERROR_HELP), ...Object.values(RETURN_VALUES)].map(({ category }) => category))
-const undescribed = [...used].filter((category) => !(category in CATEGORIES))
-if (undescribed.length > 0)
-  throw new Error(`scripts/generate-docs.mjs does not describe the category ${undescribed.join(', ')}`)
 
 const pages = { 'docs/errors.md': errorsPage(), 'docs/tokens.md': tokensPage() }
 for (const [name, wanted] of Object.entries(pages)) {

@@ -4,6 +4,7 @@ import { cacheName, type HandleCache } from './keys/handle-cache.js'
 import { cryptokiError } from './pkcs11/cryptoki-error.js'
 import { functionName } from './pkcs11/engine.js'
 import type { Mechanism } from './pkcs11/mechanisms.js'
+import { usesUpKey } from './pkcs11/packed-mechanism.js'
 import { Operation, Outcome, type PackedMechanism } from './pkcs11/protocol.js'
 import { RETURN_VALUES } from './pkcs11/return-values.js'
 import type { ObjectHandle } from './session/arguments.js'
@@ -70,11 +71,13 @@ export async function runBatch(
     settling(results, place, () => captureItem(capture, item, place)),
   )
   if (captured.length > 0) {
-    await operations.withSession(options, async (context, pooled) => {
+    const call = async (context: CallContext, pooled: PooledSession): Promise<void> => {
       const batch = new Batch(operations, cache, context, pooled, results)
       const refused = await batch.send(captured)
       if (refused.length > 0) await batch.send(refused)
-    })
+    }
+    const once = captured.some(({ op, mechanism }) => op === 'sign' && usesUpKey(mechanism))
+    await operations.withSession(options, call, { once })
   }
   return results.map((result) => result ?? rejected(unanswered()))
 }

@@ -16,6 +16,7 @@ import {
 import { Recovery } from './recovery.js'
 import { HealthMonitor } from './resilience/health-monitor.js'
 import { HealthRecord } from './resilience/health-record.js'
+import { Retries } from './resilience/retries.js'
 import type { OperationOptions } from './session/call-context.js'
 import { Deadline } from './session/deadline.js'
 import { PooledSession } from './session/pooled-session.js'
@@ -33,6 +34,7 @@ export class ClientCore implements LeaseHost {
   readonly operations: KeyOperations
   readonly emitter: ClientEmitter
   readonly health = new HealthRecord()
+  readonly retries: Retries
   readonly recovery: Recovery
   readonly #monitor: HealthMonitor
   generation = 1
@@ -44,6 +46,7 @@ export class ClientCore implements LeaseHost {
     readonly options: ResolvedClientOptions,
   ) {
     token.engine.setMaxThreads(options.pool.maxSize + SPARE_THREADS)
+    this.retries = new Retries(options.retry)
     // Before the pool, which begins to open sessions at once.
     this.recovery = new Recovery(token, options, {
       beginGeneration: () => this.beginGeneration(),
@@ -128,6 +131,7 @@ export class ClientCore implements LeaseHost {
     if (error === undefined) {
       this.health.succeeded()
       this.recovery.breaker.succeeded()
+      this.retries.succeeded()
     } else {
       this.health.failed(error)
     }

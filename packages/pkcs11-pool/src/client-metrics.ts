@@ -58,6 +58,8 @@ export function clientMetrics(stats: ClientStats, { state, breaker }: Health, la
         breaker.state === 'closed' ? 0 : 1,
       ),
       counter('breaker_opened', 'How often the breaker opened.', stats.breakerOpened),
+      counter('retries', 'Calls made again after a failure of the token.', stats.retries.made),
+      counter('retries_refused', 'Calls not made again because too many were.', stats.retries.refused),
       counter('module_initializations', 'How often the module was initialised again.', stats.moduleInitializations),
       counter('generations', 'Generations of sessions and handles begun.', stats.generation),
       counter('logins', 'Logins that succeeded.', stats.logins),

@@ -68,6 +68,7 @@ const NAMES = [
   'keys',
   'breaker',
   'health',
+  'retry',
   'readOnly',
   'connect',
 ] as const satisfies (keyof ClientOptions)[]

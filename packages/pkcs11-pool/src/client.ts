@@ -13,8 +13,10 @@ import { systemClock } from './internal/clock.js'
 import { ClientKeys } from './keys/client-keys.js'
 import { HandleCache } from './keys/handle-cache.js'
 import type { Mechanism } from './pkcs11/mechanisms.js'
+import { usesUpKey } from './pkcs11/packed-mechanism.js'
 import type { CloseOptions, PoolSizes, PoolStats } from './pool/index.js'
-import type { OperationOptions } from './session/call-context.js'
+import type { ObjectHandle } from './session/arguments.js'
+import type { CallContext, OperationOptions } from './session/call-context.js'
 import { withCapture } from './session/capture.js'
 import {
   type AeadOptions,
@@ -40,6 +42,8 @@ export interface ClientStats extends PoolStats {
   logins: number
   /** counts, from 1, what ends with the token: the sessions and handles of one generation are not used in the next */
   generation: number
+  /** calls that were made again after a failure of the token, ever, and those that were not because too many had been */
+  retries: { made: number; refused: number }
   /** how often this client had its module initialised again, ever */
   moduleInitializations: number
   /** how often the breaker opened, ever */
@@ -179,6 +183,7 @@ export class Client {
       ...this.#core.pool.stats(),
       logins: this.#core.token.login.generation,
       generation: this.#core.generation,
+      retries: { made: this.#core.retries.made, refused: this.#core.retries.refused },
       moduleInitializations: this.#core.recovery.initializations,
       breakerOpened: this.#core.recovery.breaker.report().opened,
       tokenSessions: this.#core.sessionLimit.told,
@@ -259,9 +264,9 @@ export class Client {
     return withCapture((capture) => {
       const packed = capture.mechanism(mechanism)
       const bytes = capture.bytes(data, 'data')
-      return this.#core.operations.withKey(key, use, options, (context, handle) =>
-        operation(context, handle, packed, bytes),
-      )
+      const call = (context: CallContext, handle: ObjectHandle): Promise<Buffer> =>
+        operation(context, handle, packed, bytes)
+      return this.#core.operations.withKey(key, use, options, call, operation === sign && usesUpKey(packed))
     })
   }
 }

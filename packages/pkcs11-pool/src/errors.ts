@@ -10,6 +10,52 @@ export type ErrorCode = keyof typeof ERROR_HELP
  */
 export type ErrorCategory = 'caller' | 'session' | 'login' | 'token' | 'module' | 'credentials' | 'overload' | 'pool'
 
+/** What follows from each category, and what to do about it: of messages, and of `docs/errors.md`. */
+export const CATEGORY_HELP = {
+  caller: {
+    meaning: 'the call itself is wrong',
+    consequence: 'the session stays in use; the call is not made again',
+    action: 'correct the call',
+  },
+  session: {
+    meaning: 'the session cannot be trusted any more',
+    consequence: 'the session is closed and replaced; a call that changes nothing is made again on another',
+    action: 'the session is discarded; try again on another one',
+  },
+  login: {
+    meaning: 'the token says that nobody is logged in',
+    consequence: 'one new login for all callers, then the call is made once more',
+    action: 'a new login is made',
+  },
+  token: {
+    meaning: 'the token is gone or broken',
+    consequence:
+      'the session is closed and replaced; a call that changes nothing is made again; so many in a row open the breaker, and the first ' +
+      'good probe replaces all sessions',
+    action: 'check that the token is present and reachable',
+  },
+  module: {
+    meaning: 'the PKCS#11 library is not usable',
+    consequence: 'the session is closed and replaced; so many in a row open the breaker',
+    action: 'the module has to be initialised again',
+  },
+  credentials: {
+    meaning: 'the token refuses the PIN',
+    consequence: 'it is latched: nothing is sent any more until setCredentials gives another PIN',
+    action: 'this PIN is not sent again; give the right one with setCredentials',
+  },
+  overload: {
+    meaning: 'too much is asked at once',
+    consequence: 'the session stays in use; a call that changes nothing is made again after a wait',
+    action: 'try again later, with less load',
+  },
+  pool: {
+    meaning: 'the state of the pool, not of the token',
+    consequence: 'nothing was sent, and nothing is tried again',
+    action: 'see the code',
+  },
+} as const satisfies Record<ErrorCategory, { meaning: string; consequence: string; action: string }>
+
 /** What each code means and what to do about it: the source of `docs/errors.md`. */
 export const ERROR_HELP = {
   INVALID_OPTION: {

@@ -71,6 +71,7 @@ export {
 export type { BreakerOptions, BreakerReport, BreakerState } from './resilience/breaker.js'
 export type { HealthReport } from './resilience/health-record.js'
 export type { HealthOptions } from './resilience/options.js'
+export type { RetryOptions } from './resilience/retries.js'
 export type { HandleLike, ObjectHandle } from './session/arguments.js'
 export type { OperationOptions } from './session/call-context.js'
 export type { AeadOptions, Sealed } from './session/encrypt-decrypt.js'

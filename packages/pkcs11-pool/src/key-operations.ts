@@ -1,4 +1,5 @@
 import { CryptokiError, Pkcs11PoolError } from './errors.js'
+import { pause } from './internal/pause.js'
 import { cacheName, type HandleCache } from './keys/handle-cache.js'
 import { RETURN_VALUES } from './pkcs11/return-values.js'
 import type { ObjectHandle } from './session/arguments.js'
@@ -42,6 +43,7 @@ export class KeyOperations {
     use: KeyUse,
     options: OperationOptions,
     call: (context: CallContext, handle: ObjectHandle) => Promise<R>,
+    once = false,
   ): Promise<R> {
     const reference = captureReference(given)
     const name = cacheName(reference, use)
@@ -60,7 +62,7 @@ export class KeyOperations {
           return call(nextCall(context), found)
         }
       },
-      { about: () => describeReference(reference) },
+      { about: () => describeReference(reference), once },
     )
   }
 
@@ -118,6 +120,8 @@ export class KeyOperations {
     checkOptions(options)
     const host = this.#host
     const deadline = Deadline.of(options.timeoutMs)
+    let attempts = 0
+    let patience = deadline
     let loggedInAgain = false
     let anotherSession = false
     for (;;) {
@@ -159,7 +163,13 @@ export class KeyOperations {
           )
         }
       } else {
-        throw failure
+        attempts += 1
+        patience ??= new Deadline(host.operationTimeoutMs)
+        const waitMs = once
+          ? undefined
+          : host.retries.next(failure, attempts, patience.within(Number.POSITIVE_INFINITY))
+        if (waitMs === undefined) throw failure
+        await pause(waitMs, options.signal)
       }
     }
   }

@@ -1,6 +1,7 @@
 import { CryptokiError, Pkcs11PoolError } from './errors.js'
 import type { EngineSession } from './pkcs11/engine.js'
 import type { Entry, Pool } from './pool/index.js'
+import type { Retries } from './resilience/retries.js'
 import { type CallContext, checkOptions, nextCall, type OperationOptions } from './session/call-context.js'
 import { bounded, Deadline, nothingSent } from './session/deadline.js'
 import { PooledSession } from './session/pooled-session.js'
@@ -18,6 +19,7 @@ export interface LeaseHost {
   checkBreaker(): void
   /** Resolves when what is being done to bring the token back is over; undefined while nothing is. */
   readonly recovering: Promise<void> | undefined
+  readonly retries: Retries
   /** Logs in again, unless somebody has since the `generation`. */
   renewLogin(generation: number): Promise<void>
   objectsChanged(): void

@@ -1,17 +1,6 @@
-import { CryptokiError, type ErrorCode } from '../errors.js'
+import { CATEGORY_HELP, CryptokiError, type ErrorCode } from '../errors.js'
 import { hex32 } from './numbers.js'
 import { describeRv, type ReturnValueCategory } from './return-values.js'
-
-/** What to do where the table of return values has nothing more precise. */
-const NEXT_STEP: Record<ReturnValueCategory, string> = {
-  caller: 'correct the call',
-  session: 'the session is discarded; try again on another one',
-  login: 'a new login is made',
-  token: 'check that the token is present and reachable',
-  module: 'the module has to be initialised again',
-  credentials: 'this PIN is not sent again; give the right one with setCredentials',
-  overload: 'try again later, with less load',
-}
 
 /**
  * The error for a return value other than CKR_OK: code `MECHANISM_NOT_SUPPORTED` for CKR_MECHANISM_INVALID,
@@ -24,7 +13,7 @@ const NEXT_STEP: Record<ReturnValueCategory, string> = {
 export function cryptokiError(rv: number, fn: string, context?: string): CryptokiError {
   const { name, category, meaning, action } = describeRv(rv)
   const about = context === undefined ? '' : ` for ${context}`
-  const message = `${fn} failed with ${name} (${hex32(rv)})${about}: ${meaning}; ${action ?? NEXT_STEP[category]}`
+  const message = `${fn} failed with ${name} (${hex32(rv)})${about}: ${meaning}; ${action ?? CATEGORY_HELP[category].action}`
   return new CryptokiError(errorCode(name, category), message, { rv, rvName: name, fn, category })
 }
 

@@ -28,6 +28,16 @@ export function packedMechanism(
   return packed
 }
 
+/** CKM_HSS, CKM_XMSS and CKM_XMSSMT. */
+const STATEFUL: ReadonlySet<number> = new Set([0x4033, 0x4036, 0x4037])
+
+/** Whether each signature takes something of its key away: one that is made again for nothing is one less (PKCS#11 3.1, "HSS"). */
+export function usesUpKey(mechanism: PackedMechanism): boolean {
+  const [low = 0, high = 0] = mechanism
+  // All others differ from these in the second byte already.
+  return high === 0x40 && mechanism[2] === 0 && mechanism[3] === 0 && STATEFUL.has(high * 256 + low)
+}
+
 function writeU64(target: Buffer, value: number | bigint, offset: number): void {
   if (typeof value === 'bigint') {
     target.writeBigUInt64LE(value, offset)

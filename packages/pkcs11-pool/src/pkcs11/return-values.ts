@@ -13,6 +13,18 @@ export type Shown =
   /** the module has to be initialised before anything else can be done */
   | 'module not initialised'
 
+/** What is done about what a value shows, beside what its category asks for: of `docs/errors.md`. */
+export const SHOWN_HELP: Readonly<Record<Shown, string>> = {
+  'token gone':
+    'the breaker opens at once; all sessions are dropped, and when the token is back it is found and logged in anew',
+  'session gone':
+    'the session is closed and replaced; the one that holds the login is looked at, and when that is gone too all are dropped and the token ' +
+    'is found and logged in anew; a call that changes nothing is then made again',
+  'module not initialised':
+    'C_Initialize is called again, once for all clients in the process and when no call is inside the module; a call that changes nothing ' +
+    'is then made again',
+}
+
 /** What is known of one return value. */
 export interface ReturnValue {
   /** the number, a CK_RV */
@@ -21,6 +33,8 @@ export interface ReturnValue {
   readonly category: ReturnValueCategory
   /** what it shows of other calls, where it does */
   readonly shows?: Shown
+  /** what the pool does, where that is neither what its category asks for nor what it shows */
+  readonly response?: string
   /** what happened, in plain language */
   readonly meaning: string
   /** what to do about it, where more can be said than the category's own next step */
@@ -156,7 +170,12 @@ export const RETURN_VALUES = {
     meaning: 'the module does not offer this function',
     action: 'see the vendor’s documentation for what the token can do',
   },
-  CKR_KEY_HANDLE_INVALID: { rv: 0x0060, category: 'caller', meaning: 'the handle names no key, or none any more' },
+  CKR_KEY_HANDLE_INVALID: {
+    rv: 0x0060,
+    category: 'caller',
+    response: 'the key is found again on the token, and a call that changes nothing made once more',
+    meaning: 'the handle names no key, or none any more',
+  },
   CKR_KEY_SIZE_RANGE: {
     rv: 0x0062,
     category: 'caller',
@@ -203,9 +222,15 @@ export const RETURN_VALUES = {
   CKR_OBJECT_HANDLE_INVALID: {
     rv: 0x0082,
     category: 'caller',
+    response: 'the key is found again on the token, and a call that changes nothing made once more',
     meaning: 'the handle names no object, or none any more',
   },
-  CKR_OPERATION_ACTIVE: { rv: 0x0090, category: 'session', meaning: 'the session still has an operation under way' },
+  CKR_OPERATION_ACTIVE: {
+    rv: 0x0090,
+    category: 'session',
+    response: 'the engine ends the operation and asks again; else the session is closed and replaced',
+    meaning: 'the session still has an operation under way',
+  },
   CKR_OPERATION_NOT_INITIALIZED: {
     rv: 0x0091,
     category: 'session',
@@ -244,6 +269,7 @@ export const RETURN_VALUES = {
   CKR_SESSION_COUNT: {
     rv: 0x00b1,
     category: 'overload',
+    response: 'the pool is held to what is open, callers wait for those, and the token is asked again later',
     meaning: 'the token allows no more sessions; those of other programs count too',
     action: 'lower `maxSize`, or close sessions elsewhere',
   },
@@ -282,11 +308,13 @@ export const RETURN_VALUES = {
   CKR_SIGNATURE_INVALID: {
     rv: 0x00c0,
     category: 'caller',
+    response: '`verify` answers false',
     meaning: 'the signature is not one of this data by this key',
   },
   CKR_SIGNATURE_LEN_RANGE: {
     rv: 0x00c1,
     category: 'caller',
+    response: '`verify` answers false',
     meaning: 'the signature has a length that this key and mechanism never produce',
   },
   CKR_TEMPLATE_INCOMPLETE: {
@@ -325,6 +353,7 @@ export const RETURN_VALUES = {
   CKR_USER_ALREADY_LOGGED_IN: {
     rv: 0x0100,
     category: 'login',
+    response: 'of a login: it counts as done',
     meaning: 'the user is logged in already, by another part of this process',
   },
   CKR_USER_NOT_LOGGED_IN: {
@@ -392,6 +421,7 @@ export const RETURN_VALUES = {
   CKR_BUFFER_TOO_SMALL: {
     rv: 0x0150,
     category: 'session',
+    response: 'the engine asks again with a larger buffer; a caller does not see it',
     meaning: 'the output did not fit, and the operation is still active',
   },
   CKR_SAVED_STATE_INVALID: { rv: 0x0160, category: 'caller', meaning: 'the saved state cannot be restored' },
@@ -406,6 +436,7 @@ export const RETURN_VALUES = {
     category: 'module',
     shows: 'module not initialised',
     meaning: 'the module is not initialised, or was finalised by another part of this process',
+    action: 'it is initialised again; find what calls C_Finalize in this process where it comes again',
   },
   CKR_CRYPTOKI_ALREADY_INITIALIZED: {
     rv: 0x0191,

@@ -19,5 +19,10 @@ export function evidenceOf(error: Pkcs11PoolError): Evidence {
   const { shows } = describeRv(error.rv)
   if (shows !== undefined) return shows
   const isTheTokens = category === 'token' || category === 'module'
-  return isTheTokens && !JUDGE_DATA.has(error.fn) ? 'failure' : 'nothing'
+  return isTheTokens && !judgesData(error.fn) ? 'failure' : 'nothing'
+}
+
+/** Whether what a function answers is about the data that it was given as much as about the token. */
+export function judgesData(fn: string): boolean {
+  return JUDGE_DATA.has(fn)
 }

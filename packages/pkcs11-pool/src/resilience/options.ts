@@ -1,5 +1,6 @@
 import { checkNames, invalidOption, resolveCount, resolveDelay } from '../pkcs11/option-values.js'
 import type { BreakerOptions, ResolvedBreakerOptions } from './breaker.js'
+import type { ResolvedRetryOptions, RetryOptions } from './retries.js'
 
 export type { BreakerOptions } from './breaker.js'
 
@@ -32,23 +33,27 @@ export interface ResilienceOptions {
   breaker?: BreakerOptions | undefined
   /** How the token is looked at when no calls show how it is. */
   health?: HealthOptions | undefined
+  /** How calls that change nothing are made again after failures of the token. */
+  retry?: RetryOptions | undefined
 }
 
 /** {@link ResilienceOptions} with every default filled in. */
 export interface ResolvedResilience {
   readonly breaker: ResolvedBreakerOptions
   readonly health: ResolvedHealthOptions
+  readonly retry: ResolvedRetryOptions
 }
 
 /** The defaults of {@link ResilienceOptions}. */
 export const DEFAULT_RESILIENCE: ResolvedResilience = Object.freeze({
   breaker: Object.freeze({ failureThreshold: 5, initialBackoffMs: 500, maxBackoffMs: 10_000 }),
   health: Object.freeze({ probeIntervalMs: 10_000, probeTimeoutMs: 2_000, keepAlive: false }),
+  retry: Object.freeze({ maxAttempts: 3, initialBackoffMs: 20, maxBackoffMs: 500, budget: 0.1 }),
 })
 
 /** @throws INVALID_OPTION naming the option, what was got and what is expected */
-export function resolveResilience({ breaker = {}, health = {} }: ResilienceOptions): ResolvedResilience {
-  return { breaker: resolveBreaker(breaker), health: resolveHealth(health) }
+export function resolveResilience({ breaker = {}, health = {}, retry = {} }: ResilienceOptions): ResolvedResilience {
+  return { breaker: resolveBreaker(breaker), health: resolveHealth(health), retry: resolveRetry(retry) }
 }
 
 function resolveBreaker(given: BreakerOptions): ResolvedBreakerOptions {
@@ -80,6 +85,20 @@ function resolveHealth(given: HealthOptions): ResolvedHealthOptions {
         : resolveDelay('health.probeIntervalMs', probeIntervalMs, defaults.probeIntervalMs, 1),
     keepAlive: keepAlive ?? defaults.keepAlive,
     probeTimeoutMs: resolveDelay('health.probeTimeoutMs', given.probeTimeoutMs, defaults.probeTimeoutMs, 1),
+  })
+}
+
+function resolveRetry(given: RetryOptions): ResolvedRetryOptions {
+  const defaults = DEFAULT_RESILIENCE.retry
+  checkNames('retry', given, Object.keys(defaults))
+  const { maxAttempts, budget } = given
+  if (budget !== undefined && !(typeof budget === 'number' && budget >= 0 && budget <= 1)) {
+    throw invalidOption('retry.budget', budget, 'a share from 0 to 1')
+  }
+  return Object.freeze({
+    maxAttempts: resolveCount('retry.maxAttempts', maxAttempts, defaults.maxAttempts, 100),
+    budget: budget ?? defaults.budget,
+    ...resolveBackoffs('retry', given, defaults),
   })
 }
 

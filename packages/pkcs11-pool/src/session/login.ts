@@ -8,6 +8,7 @@ import type { ObjectHandle } from './arguments.js'
 import { type CallContext, nextCall } from './call-context.js'
 import { Credentials } from './credentials.js'
 import { bounded, nothingSent } from './deadline.js'
+import { patiently } from './patience.js'
 import { isPublic } from './session-state.js'
 
 /** What a login needs of its token. */
@@ -251,7 +252,8 @@ export class Login {
     if (credentials.pin === undefined) return false
     credentials.checkSendable()
     const { engine, slot, timeoutMs } = this.#target
-    const token = (await engine.run(Operation.TOKEN_INFO, undefined, { timeoutMs }, slot)) as NativeTokenInfo
+    const read = () => engine.run(Operation.TOKEN_INFO, undefined, { timeoutMs }, slot)
+    const token = (await patiently(read)) as NativeTokenInfo
     check(token, credentials)
     // A token with a PIN pad of its own asks there; it takes no PIN from here.
     const pin = hasFlag(token.flags, TOKEN_FLAGS.CKF_PROTECTED_AUTHENTICATION_PATH) ? null : credentials.pin

@@ -2,10 +2,11 @@ import { Pkcs11PoolError } from '../errors.js'
 import { systemClock } from '../internal/clock.js'
 import { binding } from '../pkcs11/binding.js'
 import { Engine, EngineSession } from '../pkcs11/engine.js'
-import { SESSION_FLAGS } from '../pkcs11/flags.js'
+import { hasFlag, SESSION_FLAGS, SLOT_FLAGS } from '../pkcs11/flags.js'
 import { type NativeModuleInfo, type NativePin, Operation, type Reinitialization } from '../pkcs11/protocol.js'
 import { selectSlot, type TokenSelector } from '../pkcs11/token-info.js'
 import { Login, type LoginTarget } from './login.js'
+import { isGeneralError, patiently } from './patience.js'
 
 /** Where the user's PIN comes from. */
 export type PinSource =
@@ -153,8 +154,16 @@ export class Token implements LoginTarget {
 }
 
 async function findSlot(engine: Engine, selector: TokenSelector, timeoutMs: number): Promise<number | bigint> {
-  const info = (await engine.run(Operation.INSPECT, undefined, { timeoutMs }, 0)) as NativeModuleInfo
-  return selectSlot(info, selector).slotID
+  let hidden = false
+  return patiently(
+    async () => {
+      const info = (await engine.run(Operation.INSPECT, undefined, { timeoutMs }, 0)) as NativeModuleInfo
+      hidden = info.slots.some(({ flags, token }) => token === null && hasFlag(flags, SLOT_FLAGS.CKF_TOKEN_PRESENT))
+      return selectSlot(info, selector).slotID
+    },
+    // A token that did not answer may be the one.
+    (error) => isGeneralError(error) || (hidden && (error as Pkcs11PoolError).code === 'TOKEN_NOT_FOUND'),
+  )
 }
 
 function createPin(source: PinSource): NativePin {

@@ -147,6 +147,9 @@ test.each([
   [{ health: { probeIntervalMs: 0 } }, 'health.probeIntervalMs is 0; expected milliseconds from 1'],
   [{ health: { probeTimeoutMs: '1' } }, 'health.probeTimeoutMs is "1"'],
   [{ health: { keepAlive: 30 } }, 'health.keepAlive is 30; expected true or false'],
+  [{ retry: { maxAttempts: 0 } }, 'retry.maxAttempts is 0; expected a whole number from 1 to 100'],
+  [{ retry: { budget: 1.1 } }, 'retry.budget is 1.1; expected a share from 0 to 1'],
+  [{ retry: { initialBackoffMs: 2, maxBackoffMs: 1 } }, 'at most retry.maxBackoffMs, which is 1'],
   [{ health: { probeInterval: 1 } }, 'did you mean probeIntervalMs?'],
 ])('%j is refused by its name', (options, message) => {
   expect(refusalWith(options)).toContain(message)

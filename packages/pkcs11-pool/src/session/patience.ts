@@ -1,0 +1,31 @@
+import { CryptokiError } from '../errors.js'
+import { pause } from '../internal/pause.js'
+import { RETURN_VALUES } from '../pkcs11/return-values.js'
+
+/** Milliseconds between the tries, 310 in all. */
+const WAITS = [10, 20, 40, 80, 160] as const
+
+/**
+ * Reads what a token says of itself, some times more where it fails for a moment: SoftHSM answers CKR_GENERAL_ERROR to C_GetTokenInfo and
+ * C_GetSlotList while another process writes to a token.
+ *
+ * @throws what the last try failed with
+ */
+export async function patiently<R>(
+  read: () => Promise<R>,
+  passes: (error: unknown) => boolean = isGeneralError,
+): Promise<R> {
+  for (const waitMs of WAITS) {
+    try {
+      return await read()
+    } catch (error) {
+      if (!passes(error)) throw error
+    }
+    await pause(waitMs)
+  }
+  return read()
+}
+
+export function isGeneralError(error: unknown): boolean {
+  return error instanceof CryptokiError && error.rv === RETURN_VALUES.CKR_GENERAL_ERROR.rv
+}
