@@ -85,7 +85,7 @@ ${factsTable()}
   \`pkcsslotd\`: when it dies, what is initialised works on, and only C_Initialize fails until it is back. It imports an EC key that it then
   cannot use.
 - **tpm2-pkcs11**: a TPM has room for three keys at once, so two processes, or a third key, need the resource manager \`tpm2-abrmd\`. AES keys are
-  made by \`tpm2_ptool\` only. Decryption of more than 32 bytes with \`CKM_AES_CBC_PAD\` fails
+  made by \`tpm2_ptool\` only. A TPM that loses its power while it was in use counts that like a wrong PIN, and locks after three. Decryption of more than 32 bytes with \`CKM_AES_CBC_PAD\` fails
   ([tpm2-pkcs11#841](https://github.com/tpm2-software/tpm2-pkcs11/issues/841)): decrypt with \`CKM_AES_CBC\` and take the padding off. When the
   TPM cannot be reached, C_Login answers \`CKR_PIN_INCORRECT\`, so the client holds its PIN for rejected. Two C_OpenSession at
   once now and then get one handle; the engine notices, and opens another.

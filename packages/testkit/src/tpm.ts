@@ -12,14 +12,23 @@ import { listens, ServerProcess, type TokenServer } from './token-server.js'
 
 const RESOURCE_MANAGER = 'com.intel.tss2.Tabrmd'
 
+export interface TpmOptions {
+  /** @defaultValue 'testkit-tpm' */
+  label?: string
+  /** @defaultValue none */
+  keys?: KeySpec[]
+  /** how often it may be killed, or a PIN be wrong, until it locks: a loss of power counts like a wrong PIN. @defaultValue the TPM's, 3 */
+  maxTries?: number
+}
+
 /**
  * A TPM 2.0 in software (swtpm) as a token of tpm2-pkcs11. Between the two is the resource manager tpm2-abrmd, on a message bus of its
  * own: without one, the TPM has no room for a third key. `server` is the TPM; the resource manager is started anew with it.
  *
  * @throws TokenUnavailable
  */
-export async function createTpmToken(options: { label?: string; keys?: KeySpec[] } = {}): Promise<TestToken> {
-  const { label = 'testkit-tpm', keys = [] } = options
+export async function createTpmToken(options: TpmOptions = {}): Promise<TestToken> {
+  const { label = 'testkit-tpm', keys = [], maxTries } = options
   const module = findModule(['pkcs11/libtpm2_pkcs11.so', 'libtpm2_pkcs11.so.1'], 'libtpm2-pkcs11-1')
   findModule(['libtss2-tcti-tabrmd.so.0'], 'libtss2-tcti-tabrmd0')
   findModule(['libtss2-tcti-swtpm.so.0'], 'libtss2-tcti-swtpm0')
@@ -47,6 +56,7 @@ export async function createTpmToken(options: { label?: string; keys?: KeySpec[]
   }
   await bus.start()
   await server.start()
+  if (maxTries !== undefined) run('tpm2_dictionarylockout', ['--setup-parameters', `--max-tries=${maxTries}`], env)
   const pin = secret()
   const how = { how: 'standard', label, soPin: secret(), pin } as const
   const { slot } = askWorker({ module, env, token: 'uninitialized' }, { initialize: how, pin })
@@ -89,10 +99,11 @@ function addAesKey(
   const bytes = Buffer.alloc(4)
   bytes.writeUInt32BE(id)
   const key = [`--algorithm=${type.replace('-', '')}`, `--key-label=${name}`, `--id=${bytes.toString('hex')}`]
-  execFileSync('tpm2_ptool', ['addkey', `--label=${label}`, `--userpin=${pin}`, ...key], {
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
+  run('tpm2_ptool', ['addkey', `--label=${label}`, `--userpin=${pin}`, ...key], env)
+}
+
+function run(program: string, args: string[], env: TestToken['env']): void {
+  execFileSync(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
 function createBus(directory: string): { bus: ServerProcess; busAddress: string } {
