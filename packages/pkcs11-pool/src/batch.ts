@@ -1,3 +1,4 @@
+import type { OperationTarget } from './crypto-operations.js'
 import { Pkcs11PoolError } from './errors.js'
 import { isRefusedHandle, type KeyOperations } from './key-operations.js'
 import { cacheName, type HandleCache } from './keys/handle-cache.js'
@@ -41,7 +42,7 @@ const OPERATIONS = {
 } as const satisfies Record<BatchItem['op'], { operation: Operation; use: KeyUse | undefined }>
 
 /** An item as it was when the batch was made. */
-interface Captured {
+export interface Captured {
   readonly place: number
   readonly op: BatchItem['op']
   readonly key: { reference: KeyReference; use: KeyUse } | undefined
@@ -50,19 +51,17 @@ interface Captured {
   readonly signature: Uint8Array | undefined
 }
 
-type Results = (BatchResult | undefined)[]
+/** By place; undefined for an item that was not sent. */
+export type Results = (BatchResult | undefined)[]
 
-/**
- * Runs operations on one session in one hop, each settled on its own: one that fails says nothing about the others. Items whose
- * cached handle the token refuses are sent once more with a fresh one.
- */
-export async function runBatch(
-  operations: KeyOperations,
-  cache: HandleCache,
-  capture: Capture,
-  items: readonly BatchItem[],
-  options: OperationOptions,
-): Promise<BatchResult[]> {
+/** A batch as it was when it was made, with what is known of its items before any is sent. */
+export interface CapturedBatch {
+  readonly items: readonly Captured[]
+  readonly results: Results
+}
+
+/** @throws INVALID_ARGUMENT for what is no array; what is wrong with one item is its own result */
+export function captureBatch(capture: Capture, items: readonly BatchItem[]): CapturedBatch {
   if (!Array.isArray(items)) {
     throw new Pkcs11PoolError('INVALID_ARGUMENT', 'a batch is no array; expected an array of operations')
   }
@@ -70,16 +69,31 @@ export async function runBatch(
   const captured = items.flatMap((item: BatchItem, place) =>
     settling(results, place, () => captureItem(capture, item, place)),
   )
-  if (captured.length > 0) {
-    const call = async (context: CallContext, pooled: PooledSession): Promise<void> => {
-      const batch = new Batch(operations, cache, context, pooled, results)
-      const refused = await batch.send(captured)
-      if (refused.length > 0) await batch.send(refused)
-    }
-    const once = captured.some(({ op, mechanism }) => op === 'sign' && usesUpKey(mechanism))
-    await operations.withSession(options, call, { once })
+  return { items: captured, results }
+}
+
+/**
+ * Runs operations on one session in one hop, each settled on its own: one that fails says nothing about the others. Items whose
+ * cached handle the token refuses are sent once more with a fresh one.
+ */
+export async function sendBatch(
+  { operations, cache }: OperationTarget,
+  items: readonly Captured[],
+  results: Results,
+  options: OperationOptions,
+): Promise<void> {
+  const call = async (context: CallContext, pooled: PooledSession): Promise<void> => {
+    const batch = new Batch(operations, cache, context, pooled, results)
+    const refused = await batch.send(items)
+    if (refused.length > 0) await batch.send(refused)
   }
-  return results.map((result) => result ?? rejected(unanswered()))
+  const once = items.some(({ op, mechanism }) => op === 'sign' && usesUpKey(mechanism))
+  await operations.withSession(options, call, { once })
+}
+
+/** What all items came to. */
+export function batchResults(results: Results): BatchResult[] {
+  return Array.from(results, (result) => result ?? rejected(unanswered()))
 }
 
 /** Sends items over one session and puts what they come to in their places. */

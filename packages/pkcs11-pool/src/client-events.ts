@@ -1,4 +1,5 @@
 import { Pkcs11PoolError } from './errors.js'
+import { Listeners } from './internal/listeners.js'
 import { meantOrExpected, quoted } from './pkcs11/did-you-mean.js'
 import type { Pool, PoolEvents } from './pool/index.js'
 import type { BreakerState } from './resilience/breaker.js'
@@ -34,18 +35,12 @@ const POOL_EVENTS = [
   'closed',
 ] as const satisfies (keyof PoolEvents<unknown>)[]
 const OWN_EVENTS = ['login', 'breaker', 'tokenLost', 'tokenBack'] as const satisfies (keyof ClientEvents)[]
-const EVENTS: readonly string[] = [...POOL_EVENTS, ...OWN_EVENTS]
+const CLIENT_EVENTS: readonly string[] = [...POOL_EVENTS, ...OWN_EVENTS]
 
-type Listener = (details: object) => void
-
-/**
- * The client's listeners. An event of the pool is only asked for once somebody listens to it: without, it costs nothing. What a
- * listener throws reaches neither the login or call it was told of nor the other listeners: it becomes a process warning, one a listener.
- */
+/** The client's listeners. An event of the pool is only asked for once somebody listens to it: without, it costs nothing. */
 export class ClientEmitter {
-  readonly #listeners = new Map<string, readonly Listener[]>()
+  readonly #listeners = new Listeners('client', 'ClientListenerWarning')
   readonly #subscribed = new Set<string>()
-  readonly #warned = new WeakSet<object>()
   readonly #pool: Pool<PooledSession>
 
   constructor(pool: Pool<PooledSession>) {
@@ -54,22 +49,20 @@ export class ClientEmitter {
 
   /** @throws INVALID_ARGUMENT for an event there is not */
   on<N extends ClientEventName>(event: N, listener: ClientListener<N>): void {
-    check(event, listener)
+    checkListener(event, listener, CLIENT_EVENTS)
     this.#subscribe(event)
-    this.#listeners.set(event, [...this.#of(event), listener as Listener])
+    this.#listeners.add(event, listener as (details: object) => void)
   }
 
   /** @throws INVALID_ARGUMENT for an event there is not */
   off<N extends ClientEventName>(event: N, listener: ClientListener<N>): void {
-    check(event, listener)
-    const before = this.#of(event)
-    const at = before.lastIndexOf(listener as Listener)
-    if (at !== -1) this.#listeners.set(event, before.toSpliced(at, 1))
+    checkListener(event, listener, CLIENT_EVENTS)
+    this.#listeners.remove(event, listener as (details: object) => void)
   }
 
   /** Tells of what is no event of the pool's. */
   emit<N extends (typeof OWN_EVENTS)[number]>(event: N, details: ClientEvents[N]): void {
-    this.#emit(event, details)
+    this.#listeners.emit(event, details)
   }
 
   #subscribe(event: string): void {
@@ -78,40 +71,16 @@ export class ClientEmitter {
     this.#subscribed.add(name)
     this.#pool.on(name, (details: object) => {
       const { resource: _, ...rest } = details as { resource?: unknown }
-      this.#emit(name, rest)
+      this.#listeners.emit(name, rest)
     })
-  }
-
-  #of(event: string): readonly Listener[] {
-    return this.#listeners.get(event) ?? []
-  }
-
-  #emit(event: string, details: object): void {
-    // The array is never changed in place: a listener that adds or removes listeners does not disturb this round.
-    for (const listener of this.#of(event)) {
-      try {
-        listener(details)
-      } catch (error) {
-        this.#warn(event, listener, error)
-      }
-    }
-  }
-
-  #warn(event: string, listener: object, error: unknown): void {
-    if (this.#warned.has(listener)) return
-    this.#warned.add(listener)
-    const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    process.emitWarning(
-      `a listener for the client event "${event}" threw; the client goes on: ${what}`,
-      'ClientListenerWarning',
-    )
   }
 }
 
-function check(event: string, listener: unknown): void {
-  if (!EVENTS.includes(event)) {
+/** @throws INVALID_ARGUMENT for an event there is not, and for a listener that is no function */
+function checkListener(event: string, listener: unknown, events: readonly string[]): void {
+  if (!events.includes(event)) {
     const name = String(event)
-    throw new Pkcs11PoolError('INVALID_ARGUMENT', `there is no event ${quoted(name)}${meantOrExpected(name, EVENTS)}`)
+    throw new Pkcs11PoolError('INVALID_ARGUMENT', `there is no event ${quoted(name)}${meantOrExpected(name, events)}`)
   }
   if (typeof listener !== 'function') {
     throw new Pkcs11PoolError('INVALID_ARGUMENT', `the listener is of type ${typeof listener}; expected a function`)

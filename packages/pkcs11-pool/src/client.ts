@@ -1,38 +1,18 @@
-import { type BatchItem, type BatchResult, runBatch } from './batch.js'
-import { ClientCore } from './client-core.js'
+import { type BatchItem, type BatchResult, batchResults, captureBatch, sendBatch } from './batch.js'
+import type { ClientCore } from './client-core.js'
 import type { ClientEventName, ClientListener } from './client-events.js'
 import { clientHealth, type Health } from './client-health.js'
-import { clientMetrics } from './client-metrics.js'
-import {
-  type ClientOptions,
-  type ResolvedClientOptions,
-  resolveClientOptions,
-  resolveCredentials,
-} from './client-options.js'
-import { systemClock } from './internal/clock.js'
+import { clientMetrics, describeSelector } from './client-metrics.js'
+import { type ClientOptions, resolveClientOptions, resolveCredentials } from './client-options.js'
+import { findToken } from './connect-token.js'
+import { CryptoOperations } from './crypto-operations.js'
 import { ClientKeys } from './keys/client-keys.js'
-import { HandleCache } from './keys/handle-cache.js'
-import type { Mechanism } from './pkcs11/mechanisms.js'
-import { usesUpKey } from './pkcs11/packed-mechanism.js'
+import { toPrometheusText } from './metrics/exposition.js'
 import type { CloseOptions, PoolSizes, PoolStats } from './pool/index.js'
-import type { ObjectHandle } from './session/arguments.js'
-import type { CallContext, OperationOptions } from './session/call-context.js'
+import type { OperationOptions } from './session/call-context.js'
 import { withCapture } from './session/capture.js'
-import {
-  type AeadOptions,
-  boundsOf,
-  decrypt,
-  encrypt,
-  openInputs,
-  type Sealed,
-  seal,
-  sealMechanism,
-} from './session/encrypt-decrypt.js'
-import type { KeyReference, KeyUse } from './session/key-reference.js'
-import { generateRandom } from './session/random.js'
 import type { Session } from './session/session.js'
-import { digest, sign, verify } from './session/sign-verify.js'
-import { type PinSource, Token } from './session/token.js'
+import type { PinSource } from './session/token.js'
 import { leaseSession, runWithDedicatedSession, runWithSession } from './session-leases.js'
 import type { TokenSessions } from './session-limit.js'
 
@@ -67,93 +47,24 @@ export interface ClientStats extends PoolStats {
 }
 
 /** A token as a program uses it: a pool of sessions, keys by label, and calls that never block. Made by {@link createClient}. */
-export class Client {
+export class Client extends CryptoOperations {
   readonly keys: ClientKeys
   readonly #core: ClientCore
 
   /** Use {@link createClient}. */
   constructor(core: ClientCore) {
+    super({ run: (options, call) => call(core, options) })
     this.#core = core
     this.keys = new ClientKeys(core.operations, core.cache)
   }
 
-  /** C_EncryptInit and C_Encrypt with the key of a reference: acquire, resolve, one hop off the loop, release. */
-  encrypt(key: KeyReference, mechanism: Mechanism, data: Uint8Array, options: OperationOptions = {}): Promise<Buffer> {
-    return this.#crypt(encrypt, 'public', key, mechanism, data, options)
-  }
-
-  /** C_DecryptInit and C_Decrypt. */
-  decrypt(key: KeyReference, mechanism: Mechanism, data: Uint8Array, options: OperationOptions = {}): Promise<Buffer> {
-    return this.#crypt(decrypt, 'private', key, mechanism, data, options)
-  }
-
-  /** C_SignInit and C_Sign. */
-  sign(key: KeyReference, mechanism: Mechanism, data: Uint8Array, options: OperationOptions = {}): Promise<Buffer> {
-    return this.#crypt(sign, 'private', key, mechanism, data, options)
-  }
-
-  /** C_VerifyInit and C_Verify: false for a signature that is not the key's. */
-  verify(
-    key: KeyReference,
-    mechanism: Mechanism,
-    data: Uint8Array,
-    signature: Uint8Array,
-    options: OperationOptions = {},
-  ): Promise<boolean> {
-    return withCapture((capture) => {
-      const packed = capture.mechanism(mechanism)
-      const bytes = capture.bytes(data, 'data')
-      const given = capture.bytes(signature, 'signature')
-      return this.#core.operations.withKey(key, 'public', options, (context, handle) =>
-        verify(context, handle, packed, bytes, given),
-      )
-    })
-  }
-
-  /** C_DigestInit and C_Digest. */
-  digest(mechanism: Mechanism, data: Uint8Array, options: OperationOptions = {}): Promise<Buffer> {
-    return withCapture((capture) => {
-      const packed = capture.mechanism(mechanism)
-      const bytes = capture.bytes(data, 'data')
-      return this.#core.operations.withSession(options, (context) => digest(context, packed, bytes))
-    })
-  }
-
-  /** AES-GCM with a fresh IV of 12 bytes; `iv` in the answer is the one the token really used. */
-  seal(key: KeyReference, plain: Uint8Array, options: AeadOptions & OperationOptions = {}): Promise<Sealed> {
-    return withCapture((capture) => {
-      const bounds = boundsOf(options)
-      const packed = sealMechanism(capture, options)
-      const bytes = capture.bytes(plain, 'plain')
-      return this.#core.operations.withKey(key, 'public', bounds, (context, handle) =>
-        seal(context, handle, packed, bytes),
-      )
-    })
-  }
-
-  /** The plaintext of what `seal` answered; a tag that does not verify is the token's CKR. */
-  open(
-    key: KeyReference,
-    sealed: { iv: Uint8Array; ciphertext: Uint8Array; tag: Uint8Array },
-    options: AeadOptions & OperationOptions = {},
-  ): Promise<Buffer> {
-    return withCapture((capture) => {
-      const bounds = boundsOf(options)
-      const { mechanism, data } = openInputs(capture, sealed, options)
-      return this.#core.operations.withKey(key, 'private', bounds, (context, handle) =>
-        decrypt(context, handle, mechanism, data),
-      )
-    })
-  }
-
   /** Several operations on one session in one hop, each settled on its own. */
   batch(items: readonly BatchItem[], options: OperationOptions = {}): Promise<BatchResult[]> {
-    return withCapture((capture) => runBatch(this.#core.operations, this.#core.cache, capture, items, options))
-  }
-
-  /** C_GenerateRandom: `length` bytes, up to 64 MiB. */
-  generateRandom(length: number, options: OperationOptions = {}): Promise<Buffer> {
-    return this.#core.operations.withSession(options, (context) => generateRandom(context, length))
+    return withCapture(async (capture) => {
+      const batch = captureBatch(capture, items)
+      if (batch.items.length > 0) await sendBatch(this.#core, batch.items, batch.results, options)
+      return batchResults(batch.results)
+    })
   }
 
   /**
@@ -199,7 +110,10 @@ export class Client {
 
   /** The figures of `stats` in Prometheus' text format. */
   metrics(): string {
-    return clientMetrics(this.stats(), this.health(), { token: describeToken(this.#core.options) })
+    return toPrometheusText({
+      metrics: clientMetrics(this.stats(), this.health()),
+      labels: { token: describeSelector(this.#core.options.token) },
+    })
   }
 
   /** @throws INVALID_ARGUMENT for an event there is not */
@@ -252,28 +166,6 @@ export class Client {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
-
-  #crypt(
-    operation: typeof encrypt,
-    use: KeyUse,
-    key: KeyReference,
-    mechanism: Mechanism,
-    data: Uint8Array,
-    options: OperationOptions,
-  ): Promise<Buffer> {
-    return withCapture((capture) => {
-      const packed = capture.mechanism(mechanism)
-      const bytes = capture.bytes(data, 'data')
-      const call = (context: CallContext, handle: ObjectHandle): Promise<Buffer> =>
-        operation(context, handle, packed, bytes)
-      return this.#core.operations.withKey(key, use, options, call, operation === sign && usesUpKey(packed))
-    })
-  }
-}
-
-function describeToken({ token }: ResolvedClientOptions): string {
-  if ('label' in token) return token.label
-  return 'serial' in token ? token.serial : `slot ${token.slot}`
 }
 
 /**
@@ -294,28 +186,14 @@ function describeToken({ token }: ResolvedClientOptions): string {
  */
 export async function createClient(options: ClientOptions): Promise<Client> {
   const resolved = resolveClientOptions(options)
-  const cache = new HandleCache(resolved.keys, systemClock)
-  let core: ClientCore | undefined
-  const token = await Token.connect({
-    module: resolved.module,
-    initializeArgs: resolved.initializeArgs,
-    token: resolved.token,
-    pin: resolved.pin,
-    readOnly: resolved.readOnly,
-    timeoutMs: resolved.pool.createTimeoutMs,
-    onLogin: (generation) => {
-      // Private objects have other handles after a login.
-      cache.clear()
-      core?.emitter.emit('login', { generation })
-    },
-  })
+  const { token, begin } = await findToken(resolved)
   try {
     if (resolved.connect === 'eager') await token.login.ensure()
   } catch (error) {
     await token.close(resolved.pool.createTimeoutMs)
     throw error
   }
-  core = new ClientCore(token, cache, resolved)
+  const core = begin()
   await core.sessionLimit.learn()
   return new Client(core)
 }

@@ -6,14 +6,7 @@ import type { ObjectHandle } from './session/arguments.js'
 import { type CallContext, checkOptions, nextCall, type OperationOptions } from './session/call-context.js'
 import { bounded, Deadline, nothingSent } from './session/deadline.js'
 import { findKey, readKey } from './session/find-key.js'
-import {
-  captureReference,
-  describeReference,
-  type KeyReference,
-  type KeyUse,
-  matches,
-  serves,
-} from './session/key-reference.js'
+import { describeReference, type KeyReference, type KeyUse, matches, serves } from './session/key-reference.js'
 import type { PooledSession } from './session/pooled-session.js'
 import { giveBack, type LeaseHost } from './session-leases.js'
 
@@ -35,17 +28,16 @@ export class KeyOperations {
   }
 
   /**
-   * Runs `call` with a key's handle. A call that the token refused before it had any effect, because the handle, the session or the
+   * Runs `call` with the handle of the key that a captured reference means. A call that the token refused before it had any effect, because the handle, the session or the
    * login is gone, is made once more with a fresh one, once for each of these reasons.
    */
   async withKey<R>(
-    given: KeyReference,
+    reference: KeyReference,
     use: KeyUse,
     options: OperationOptions,
     call: (context: CallContext, handle: ObjectHandle) => Promise<R>,
     once = false,
   ): Promise<R> {
-    const reference = captureReference(given)
     const name = cacheName(reference, use)
     return this.withSession(
       options,

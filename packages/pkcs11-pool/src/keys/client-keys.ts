@@ -150,7 +150,7 @@ export class ClientKeys {
     return withCapture((capture) => {
       const packed = capture.mechanism(mechanism)
       const captured = captureReference(key)
-      return this.#sessions.withKey(wrappingKey, 'public', options, async (context, wrapping) => {
+      return this.#sessions.withKey(captureReference(wrappingKey), 'public', options, async (context, wrapping) => {
         // A public key is no secret: what is wrapped is a secret or private one.
         const wrapped = await findKey(context, captured, 'private', { CKA_TOKEN: true })
         return wrapKey(context, packed, wrapping, wrapped.handle)

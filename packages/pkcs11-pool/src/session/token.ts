@@ -23,6 +23,8 @@ export interface TokenOptions {
   initializeArgs: string | undefined
   token: TokenSelector
   pin: PinSource | undefined
+  /** the PIN where it was made before, so that several tries can be made with it: not wiped when this one fails */
+  nativePin?: NativePin | undefined
   readOnly: boolean
   /** bounds each single step: loading, finding the token, opening, logging in, closing */
   timeoutMs: number
@@ -61,7 +63,7 @@ export class Token implements LoginTarget {
    */
   static async connect(options: TokenOptions): Promise<Token> {
     // First of all, and before anything is awaited: the caller may wipe a `value` when the call returns.
-    const pin = options.pin === undefined ? undefined : createPin(options.pin)
+    const pin = options.nativePin ?? (options.pin === undefined ? undefined : createPin(options.pin))
     const engine = new Engine()
     const { timeoutMs } = options
     try {
@@ -71,7 +73,7 @@ export class Token implements LoginTarget {
       const slot = await findSlot(engine, options.token, timeoutMs)
       return new Token(engine, slot, timeoutMs, pin, options)
     } catch (error) {
-      pin?.wipe()
+      if (options.nativePin === undefined) pin?.wipe()
       await unload(engine, timeoutMs)
       throw error
     }
@@ -166,6 +168,7 @@ async function findSlot(engine: Engine, selector: TokenSelector, timeoutMs: numb
   )
 }
 
+/** @throws PIN_UNAVAILABLE */
 function createPin(source: PinSource): NativePin {
   try {
     return new binding.Pin(source)

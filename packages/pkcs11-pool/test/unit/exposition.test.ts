@@ -26,17 +26,33 @@ function parse(text: string): { name: string; labels: Record<string, string>; va
 const metric = { name: 'calls_total', type: 'counter', help: 'Calls.', value: 3 } as const
 
 test('a figure has its help, its type and its value', () => {
-  expect(toPrometheusText([metric], {})).toBe('# HELP calls_total Calls.\n# TYPE calls_total counter\ncalls_total 3\n')
+  expect(toPrometheusText({ metrics: [metric], labels: {} })).toBe(
+    '# HELP calls_total Calls.\n# TYPE calls_total counter\ncalls_total 3\n',
+  )
 })
 
 test('whatever a label holds, it is read back as it was', () => {
   const hostile = fc.string({ unit: fc.constantFrom('"', '\\', '\n', 'n', '{', '}', ',', '=', ' ', 'é') })
   fc.assert(
     fc.property(hostile, (token) => {
-      expect(parse(toPrometheusText([metric, { ...metric, name: 'other' }], { token, more: 'x' }))).toEqual([
+      expect(
+        parse(toPrometheusText({ metrics: [metric, { ...metric, name: 'other' }], labels: { token, more: 'x' } })),
+      ).toEqual([
         { name: 'calls_total', labels: { token, more: 'x' }, value: 3 },
         { name: 'other', labels: { token, more: 'x' }, value: 3 },
       ])
     }),
+  )
+})
+
+test('what several series have under one name stands together, its help told once', () => {
+  expect(
+    toPrometheusText(
+      { metrics: [metric, { ...metric, name: 'other' }], labels: { member: 'a' } },
+      { metrics: [{ ...metric, value: 4 }], labels: { member: 'b' } },
+    ),
+  ).toBe(
+    '# HELP calls_total Calls.\n# TYPE calls_total counter\ncalls_total{member="a"} 3\ncalls_total{member="b"} 4\n' +
+      '# HELP other Calls.\n# TYPE other counter\nother{member="a"} 3\n',
   )
 })
