@@ -32,6 +32,10 @@ const permitted: [from: string, specifier: string][] = [
   ...layers.map((layer): [string, string] => [`${library}/${layer}/x.ts`, './beside.js']),
   [`${library}/pool/x.ts`, '../metrics/tracker.js'],
   [`${library}/client.ts`, './pool/pool.js'],
+  [`${library}/index.ts`, './group/client-group.js'],
+  ...['../client.js', '../session-leases.js', ...layers.map((layer) => `../${layer}/y.js`)].map(
+    (specifier): [string, string] => [`${library}/group/x.ts`, specifier],
+  ),
   ['packages/ssm/src/routes/x.ts', 'pkcs11-pool'],
   ['packages/ssm/src/routes/x.ts', '../problems/problem.js'],
   ['packages/ssm/test/x.test.ts', 'testkit'],
@@ -49,6 +53,12 @@ const forbidden: [from: string, specifier: string][] = [
   ),
   ...layers.map((layer): [string, string] => [`${library}/${layer}/x.ts`, '../client.js']),
   ...layers.map((layer): [string, string] => [`${library}/${layer}/x.ts`, 'testkit']),
+  ...layers.map((layer): [string, string] => [`${library}/${layer}/x.ts`, '../group/y.js']),
+  ...['client', 'client-core', 'crypto-operations', 'key-operations', 'session-leases'].map(
+    (file): [string, string] => [`${library}/${file}.ts`, './group/client-group.js'],
+  ),
+  [`${library}/group/x.ts`, 'testkit'],
+  [`${library}/group/x.ts`, '../../../ssm/src/app.js'],
   [`${library}/errors.ts`, './pkcs11/return-values.js'],
   [`${library}/client.ts`, 'testkit'],
   [`${library}/client.ts`, 'bench'],

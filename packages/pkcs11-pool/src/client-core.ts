@@ -3,6 +3,7 @@ import type { ResolvedClientOptions } from './client-options.js'
 import { Pkcs11PoolError } from './errors.js'
 import { systemClock } from './internal/clock.js'
 import { KeyOperations } from './key-operations.js'
+import { ClientKeys } from './keys/client-keys.js'
 import type { HandleCache } from './keys/handle-cache.js'
 import { Operation } from './pkcs11/protocol.js'
 import {
@@ -32,6 +33,7 @@ export class ClientCore implements LeaseHost {
   readonly pool: Pool<PooledSession>
   readonly sessionLimit: SessionLimit
   readonly operations: KeyOperations
+  readonly keys: ClientKeys
   readonly emitter: ClientEmitter
   readonly health = new HealthRecord()
   readonly retries: Retries
@@ -79,6 +81,7 @@ export class ClientCore implements LeaseHost {
     this.sessionLimit = new SessionLimit(token, this.pool, options.readOnly)
     this.emitter = new ClientEmitter(this.pool)
     this.operations = new KeyOperations(this, cache)
+    this.keys = new ClientKeys(this.operations, cache)
   }
 
   /** Sessions are replaced as they come back, and handles found again. */
@@ -90,6 +93,11 @@ export class ClientCore implements LeaseHost {
 
   get operationTimeoutMs(): number {
     return this.options.operationTimeoutMs
+  }
+
+  /** Whether calls are sent to the token now. */
+  get usable(): boolean {
+    return this.#closing === undefined && this.token.login.rejection === undefined && !this.recovery.breaker.blocked
   }
 
   checkUsable(): void {

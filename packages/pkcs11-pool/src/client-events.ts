@@ -35,7 +35,7 @@ const POOL_EVENTS = [
   'closed',
 ] as const satisfies (keyof PoolEvents<unknown>)[]
 const OWN_EVENTS = ['login', 'breaker', 'tokenLost', 'tokenBack'] as const satisfies (keyof ClientEvents)[]
-const CLIENT_EVENTS: readonly string[] = [...POOL_EVENTS, ...OWN_EVENTS]
+export const CLIENT_EVENTS: readonly ClientEventName[] = [...POOL_EVENTS, ...OWN_EVENTS]
 
 /** The client's listeners. An event of the pool is only asked for once somebody listens to it: without, it costs nothing. */
 export class ClientEmitter {
@@ -77,7 +77,7 @@ export class ClientEmitter {
 }
 
 /** @throws INVALID_ARGUMENT for an event there is not, and for a listener that is no function */
-function checkListener(event: string, listener: unknown, events: readonly string[]): void {
+export function checkListener(event: string, listener: unknown, events: readonly string[]): void {
   if (!events.includes(event)) {
     const name = String(event)
     throw new Pkcs11PoolError('INVALID_ARGUMENT', `there is no event ${quoted(name)}${meantOrExpected(name, events)}`)

@@ -5,8 +5,9 @@ import { clientHealth, type Health } from './client-health.js'
 import { clientMetrics, describeSelector } from './client-metrics.js'
 import { type ClientOptions, resolveClientOptions, resolveCredentials } from './client-options.js'
 import { findToken } from './connect-token.js'
+import type { CryptoClient } from './crypto-client.js'
 import { CryptoOperations } from './crypto-operations.js'
-import { ClientKeys } from './keys/client-keys.js'
+import type { ClientKeys } from './keys/client-keys.js'
 import { toPrometheusText } from './metrics/exposition.js'
 import type { CloseOptions, PoolSizes, PoolStats } from './pool/index.js'
 import type { OperationOptions } from './session/call-context.js'
@@ -47,7 +48,7 @@ export interface ClientStats extends PoolStats {
 }
 
 /** A token as a program uses it: a pool of sessions, keys by label, and calls that never block. Made by {@link createClient}. */
-export class Client extends CryptoOperations {
+export class Client extends CryptoOperations implements CryptoClient {
   readonly keys: ClientKeys
   readonly #core: ClientCore
 
@@ -55,7 +56,7 @@ export class Client extends CryptoOperations {
   constructor(core: ClientCore) {
     super({ run: (options, call) => call(core, options) })
     this.#core = core
-    this.keys = new ClientKeys(core.operations, core.cache)
+    this.keys = core.keys
   }
 
   /** Several operations on one session in one hop, each settled on its own. */

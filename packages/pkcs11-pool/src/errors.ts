@@ -165,6 +165,29 @@ export const ERROR_HELP = {
     meaning: 'the token does not offer the mechanism (CKR_MECHANISM_INVALID)',
     action: 'use a mechanism of the list that `inspectModule` gives for the token',
   },
+  GROUP_UNAVAILABLE: {
+    category: 'token',
+    meaning: 'fewer members of a group than are needed could be connected; the message says of each why',
+    action: 'correct the options of the members that it names, or check their tokens',
+  },
+  GROUP_INCOMPLETE: {
+    category: 'token',
+    meaning: 'a write goes to all members of a group, and not all of them can be reached now; nothing was sent to any',
+    action: 'try again when all members are back; `health().members` says how they are',
+  },
+  GROUP_DIVERGED: {
+    category: 'token',
+    meaning:
+      'a write was done on some members of a group and not, or perhaps not, on others; `outcomes` says which, the message how to repair it',
+    action:
+      'look at the members that the message names (`group.member(name).keys`), and make them alike by hand; `checkConsistency` says when they are',
+  },
+  GROUP_CANNOT_GENERATE: {
+    category: 'caller',
+    meaning: 'a key generated on one member of a group cannot be made the same on the others; nothing was sent',
+    action:
+      'import or unwrap the key, which goes to all members, or generate it on one and clone it with the vendor’s tool',
+  },
   CRYPTOKI: {
     category: 'session',
     meaning: 'a PKCS#11 function failed; `fn`, `rv` and `rvName` say which and how, `category` what follows',
@@ -206,6 +229,26 @@ export class BreakerOpenError extends Pkcs11PoolError {
   constructor(message: string, details: ErrorDetails & { retryAt: Date }) {
     super('BREAKER_OPEN', message, details)
     this.retryAt = details.retryAt
+  }
+}
+
+/** What became of a write on one member of a group. */
+export interface MemberOutcome {
+  member: string
+  /** `not done`: it certainly has had no effect; `unknown`: it may have, or may yet have one */
+  outcome: 'done' | 'not done' | 'unknown'
+  /** why it is not `done`; undefined where it was not sent, or is under way */
+  error: unknown
+}
+
+/** Members of a group do not have the same keys any more: a write reached some, and not, or perhaps not, the others. */
+export class GroupDivergedError extends Pkcs11PoolError {
+  /** One a member, in the order of the group's options. */
+  readonly outcomes: readonly MemberOutcome[]
+
+  constructor(message: string, details: ErrorDetails & { outcomes: readonly MemberOutcome[] }) {
+    super('GROUP_DIVERGED', message, details)
+    this.outcomes = details.outcomes
   }
 }
 

@@ -8,14 +8,25 @@ export { type Client, type ClientStats, createClient } from './client.js'
 export type { ClientEventName, ClientEvents, ClientListener } from './client-events.js'
 export type { Health } from './client-health.js'
 export type { ClientOptions, ClientPoolOptions } from './client-options.js'
+export type { CryptoClient, CryptoKeys, KeyInfo } from './crypto-client.js'
+export type { CryptoOperations } from './crypto-operations.js'
 export {
   BreakerOpenError,
   CryptokiError,
   ERROR_HELP,
   type ErrorCategory,
   type ErrorCode,
+  GroupDivergedError,
+  type MemberOutcome,
   Pkcs11PoolError,
 } from './errors.js'
+export { type ClientGroup, createGroup } from './group/client-group.js'
+export type { ConsistencyReport } from './group/consistency.js'
+export type { Divergence, KeyDifference } from './group/divergence.js'
+export type { GroupEventName, GroupEvents, GroupListener } from './group/events.js'
+export type { GroupKeys } from './group/group-keys.js'
+export type { GroupMemberOptions, GroupOptions } from './group/options.js'
+export type { GroupHealth, GroupMemberHealth, GroupStats } from './group/report.js'
 export { inspectModule } from './inspect-module.js'
 export type { ClientKeys, KeyPair } from './keys/client-keys.js'
 export type { HandleCacheOptions } from './keys/handle-cache.js'

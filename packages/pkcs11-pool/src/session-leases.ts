@@ -107,16 +107,24 @@ function either(one: AbortSignal | undefined, other: AbortSignal | undefined): A
   return other === undefined ? one : AbortSignal.any([one, other])
 }
 
-/** A session of the pool's, for the user to release. `timeoutMs` bounds the waiting for it; `deadline`, what is done with it too. */
-export async function leaseSession(host: LeaseHost, options: OperationOptions, deadline?: Deadline): Promise<Session> {
+/**
+ * A session of the pool's, for the user to release. `timeoutMs` bounds the waiting for it; `deadline`, what is done with it too, and so does
+ * the signal of `use`.
+ */
+export async function leaseSession(
+  host: LeaseHost,
+  options: OperationOptions,
+  deadline?: Deadline,
+  use: OperationOptions = options,
+): Promise<Session> {
   checkOptions(options)
   host.checkUsable()
   const entry = await host.acquireEntry(options, deadline ?? Deadline.of(options.timeoutMs))
-  const owner = new LeaseOwner(host, options, deadline, () => giveBack(host.pool, entry))
+  const owner = new LeaseOwner(host, use, deadline, () => giveBack(host.pool, entry))
   return new Session(owner, entry.resource)
 }
 
-/** Runs `fn` on a leased session, which is taken back when `fn` settles, the signal aborts or the time is up. */
+/** Leases a session and runs `fn` on it. */
 export async function runWithSession<R>(
   host: LeaseHost,
   fn: (session: Session) => R | Promise<R>,
@@ -197,7 +205,8 @@ function sessionLost(): Pkcs11PoolError {
   )
 }
 
-function checkFunction(fn: unknown): void {
+/** @throws INVALID_ARGUMENT */
+export function checkFunction(fn: unknown): void {
   if (typeof fn === 'function') return
   throw new Pkcs11PoolError(
     'INVALID_ARGUMENT',
@@ -220,7 +229,8 @@ function unfinished(timeoutMs: number): Pkcs11PoolError {
   )
 }
 
-async function runAndRelease<R>(
+/** Runs `fn` on a leased session, and takes it back when `fn` settles, the signal aborts or the time is up. */
+export async function runAndRelease<R>(
   session: Session,
   fn: (session: Session) => R | Promise<R>,
   signal: AbortSignal | undefined,

@@ -169,7 +169,7 @@ async function findSlot(engine: Engine, selector: TokenSelector, timeoutMs: numb
 }
 
 /** @throws PIN_UNAVAILABLE */
-function createPin(source: PinSource): NativePin {
+export function createPin(source: PinSource): NativePin {
   try {
     return new binding.Pin(source)
   } catch (error) {
