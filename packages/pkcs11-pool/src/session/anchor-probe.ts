@@ -1,6 +1,4 @@
-import { CryptokiError } from '../errors.js'
-import { describeRv } from '../pkcs11/return-values.js'
-import { isPublic } from './session-state.js'
+import { isPublic, showsSessionEnded } from './session-state.js'
 import type { Token } from './token.js'
 
 /**
@@ -20,12 +18,7 @@ export async function anchorAnswers({ engine, login }: Token, timeoutMs: number)
     if ((await isPublic(engine, anchor, timeoutMs)) && login.showsInSessions) await login.renew(generation)
     return true
   } catch (error) {
-    if (error instanceof CryptokiError && showsItEnded(error.rv)) return false
+    if (showsSessionEnded(error)) return false
     throw error
   }
-}
-
-function showsItEnded(rv: number): boolean {
-  const { shows } = describeRv(rv)
-  return shows === 'session gone' || shows === 'token gone'
 }

@@ -9,7 +9,7 @@ import { type CallContext, nextCall } from './call-context.js'
 import { Credentials } from './credentials.js'
 import { bounded, nothingSent } from './deadline.js'
 import { patiently } from './patience.js'
-import { isPublic } from './session-state.js'
+import { isPublic, showsSessionEnded } from './session-state.js'
 
 /** What a login needs of its token. */
 export interface LoginTarget {
@@ -179,7 +179,7 @@ export class Login {
         return result
       } catch (error) {
         const isLogins = error instanceof CryptokiError && error.fn === 'C_Login'
-        if (session.lost || isLogins) credentials.failed(error, session.lost)
+        if (session.hangs || isLogins) credentials.failed(error, session.hangs)
         throw error
       }
     } finally {
@@ -206,11 +206,11 @@ export class Login {
         await this.#send(anchor)
         this.#began()
       })
+      this.#showsInSessions = await this.#isSeen(anchor)
     } catch (error) {
       if (!anchor.lost) void this.#target.closeSession(anchor).catch(() => undefined)
       throw error
     }
-    this.#showsInSessions = await this.#isSeen(anchor)
     this.#anchor = anchor
     this.#loggedIn = true
   }
@@ -240,10 +240,13 @@ export class Login {
   async #isSeen(anchor: EngineSession): Promise<boolean> {
     if (this.#credentials.pin === undefined) return false
     const { engine, timeoutMs } = this.#target
-    return isPublic(engine, anchor, timeoutMs).then(
-      (nobody) => !nobody,
-      () => this.#showsInSessions,
-    )
+    try {
+      return !(await isPublic(engine, anchor, timeoutMs))
+    } catch (error) {
+      // With its session the login has ended already: held it would be one that nobody has.
+      if (showsSessionEnded(error)) throw error
+      return this.#showsInSessions
+    }
   }
 
   /** C_Login, where it may be sent. @returns whether it was this call that logged in */
@@ -272,7 +275,7 @@ export class Login {
     } catch (error) {
       if (error instanceof CryptokiError && error.rv === RETURN_VALUES.CKR_USER_ALREADY_LOGGED_IN.rv) return false
       // One that hangs may still be answered with a rejection, and a second try beside it would be a second failed login.
-      credentials.failed(error, session.lost)
+      credentials.failed(error, session.hangs)
       throw error
     } finally {
       this.#sending -= 1

@@ -1,6 +1,8 @@
+import { CryptokiError } from '../errors.js'
 import type { Engine, EngineSession } from '../pkcs11/engine.js'
 import { SESSION_STATES } from '../pkcs11/flags.js'
 import { Operation } from '../pkcs11/protocol.js'
+import { describeRv } from '../pkcs11/return-values.js'
 
 const PUBLIC: ReadonlySet<number> = new Set([
   SESSION_STATES.CKS_RO_PUBLIC_SESSION,
@@ -12,4 +14,11 @@ export async function isPublic(engine: Engine, session: EngineSession, timeoutMs
   const info = await engine.run(Operation.SESSION_INFO, session, { timeoutMs })
   const [, state] = info as [number | bigint, number]
   return PUBLIC.has(state)
+}
+
+/** Whether a call failed because its session, or the token with all of them, is not there any more. */
+export function showsSessionEnded(error: unknown): boolean {
+  if (!(error instanceof CryptokiError)) return false
+  const { shows } = describeRv(error.rv)
+  return shows === 'session gone' || shows === 'token gone'
 }

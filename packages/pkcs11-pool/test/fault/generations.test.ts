@@ -144,3 +144,10 @@ test('a search that nobody was logged in for is made again also where somebody l
   module.release()
   expect(await found).toHaveLength(1)
 })
+
+test('a login whose session has ended already is not held: no key counts as missing because nobody is logged in', async () => {
+  module.fail('C_GetSessionInfo', 'CKR_SESSION_HANDLE_INVALID', { times: 1 })
+  expect(await rejection(open())).toMatchObject({ rvName: 'CKR_SESSION_HANDLE_INVALID' })
+  expect(module.openSessions()).toBe(0)
+  expect(await encrypt(await open())).toHaveLength(32)
+})

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { beforeAll, beforeEach, expect, test } from 'vitest'
+import { breakerCloses } from '../support/next-event.js'
 import { rejection } from '../support/rejection.js'
 import { useWrappedToken } from '../support/wrapped-token.js'
 
@@ -107,4 +108,13 @@ test('a batch says that it cannot use such a key', async () => {
   const client = await open({ pin: { value: token.pin } })
   const [result] = await client.batch([{ op: 'sign', key: reference, mechanism: 'CKM_ECDSA', data: hash }])
   expect(result).toMatchObject({ status: 'rejected', reason: { code: 'INVALID_ARGUMENT' } })
+})
+
+test('a use that failed because the token was gone is not one that hangs: the PIN is sent again when the token is back', async () => {
+  const client = await open({ pin: { value: token.pin }, breaker: { initialBackoffMs: 2, maxBackoffMs: 5 } })
+  await client.sign(reference, 'CKM_ECDSA', hash)
+  module.fail('C_Login', 'CKR_DEVICE_REMOVED', { times: 1 })
+  expect(await rejection(client.sign(reference, 'CKM_ECDSA', hash))).toMatchObject({ rvName: 'CKR_DEVICE_REMOVED' })
+  await breakerCloses(client)
+  expect(await client.sign(reference, 'CKM_ECDSA', hash)).toHaveLength(64)
 })
