@@ -131,10 +131,23 @@ export class Token implements LoginTarget {
     return new EngineSession(id as number, engine.era)
   }
 
-  /** C_CloseSession; of a session in which a call hangs, the engine takes care itself. */
+  /**
+   * C_CloseSession; of a session in which a call hangs, the engine takes care itself. Where it does not get its turn in time it is asked
+   * for again behind its caller: what is not closed stays open at the token.
+   */
   async closeSession(session: EngineSession, timeoutMs = this.timeoutMs): Promise<void> {
     if (session.lost) return
-    await this.engine.run(Operation.CLOSE_SESSION, session, { timeoutMs })
+    try {
+      await this.engine.run(Operation.CLOSE_SESSION, session, { timeoutMs })
+    } catch (error) {
+      if (wasNotSent(error)) systemClock.setTimeout(() => void this.#closeBehind(session), this.timeoutMs)
+      throw error
+    }
+  }
+
+  /** Until it is sent, or the client closes, which closes everything. */
+  async #closeBehind(session: EngineSession): Promise<void> {
+    await this.closeSession(session).catch(() => undefined)
   }
 
   /**
@@ -154,6 +167,13 @@ export class Token implements LoginTarget {
     return { hung }
   }
 }
+
+/** Nothing of the call has reached the module: all threads were busy, or hang. */
+function wasNotSent(error: unknown): boolean {
+  return error instanceof Pkcs11PoolError && NOT_SENT.has(error.code) && error.category === 'overload'
+}
+
+const NOT_SENT: ReadonlySet<string> = new Set(['OPERATION_TIMEOUT', 'TOKEN_STALLED'])
 
 async function findSlot(engine: Engine, selector: TokenSelector, timeoutMs: number): Promise<number | bigint> {
   let hidden = false
