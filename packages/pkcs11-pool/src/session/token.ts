@@ -5,6 +5,7 @@ import { Engine, EngineSession } from '../pkcs11/engine.js'
 import { hasFlag, SESSION_FLAGS, SLOT_FLAGS } from '../pkcs11/flags.js'
 import { type NativeModuleInfo, type NativePin, Operation, type Reinitialization } from '../pkcs11/protocol.js'
 import { selectSlot, type TokenSelector } from '../pkcs11/token-info.js'
+import { bounded, nothingSent } from './deadline.js'
 import { Login, type LoginTarget } from './login.js'
 import { isGeneralError, patiently } from './patience.js'
 
@@ -124,11 +125,18 @@ export class Token implements LoginTarget {
     return outcome as Reinitialization
   }
 
-  /** C_OpenSession. */
+  /** C_OpenSession. What comes of it after an abort is closed: the engine cannot know that nobody wants it. */
   async openSession(signal?: AbortSignal): Promise<EngineSession> {
     const { engine, slot, timeoutMs } = this
-    const id = await engine.run(Operation.OPEN_SESSION, undefined, { timeoutMs, signal }, slot, this.#flags)
-    return new EngineSession(id as number, engine.era)
+    const opening = engine
+      .run(Operation.OPEN_SESSION, undefined, { timeoutMs }, slot, this.#flags)
+      .then((id) => new EngineSession(id as number, engine.era))
+    try {
+      return await bounded(opening, signal, undefined, nothingSent('opening a session'))
+    } catch (error) {
+      if (signal?.aborted) void opening.then((late) => this.closeSession(late)).catch(() => undefined)
+      throw error
+    }
   }
 
   /**
