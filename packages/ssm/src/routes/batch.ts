@@ -1,8 +1,9 @@
 import type { FastifyRequest, FastifySchemaValidationError } from 'fastify'
 import type { TSchema } from 'typebox'
-import type { Action } from '../auth/actions.js'
 import type { Sealed } from '../hsm/hsm.js'
 import type { Used } from '../hsm/label-keys.js'
+import type { Action } from '../auth/actions.js'
+import { invalidOperation } from '../auth/auth-problems.js'
 import { didYouMean } from '../nearest.js'
 import { planDecryptAesGcm, planEncryptAesGcm } from '../operations/aes-gcm.js'
 import { runBatch } from '../operations/batch.js'
@@ -122,7 +123,7 @@ async function answerBatch(
   for (const [place, item] of operations.entries()) {
     try {
       const { operation, body } = readOperation(item)
-      if (!request.mayDo(operation.action)) throw notAllowed()
+      if (!request.mayDo(operation.action)) throw invalidOperation()
       requireForm(request, operation.schema, body)
       planned.push({ place, plan: operation.plan(body, context.legacyAlgorithms), failure: operation.failure })
     } catch (error) {
@@ -156,8 +157,4 @@ function requireForm(request: FastifyRequest, schema: TSchema, body: object): vo
   const validate = request.compileValidationSchema(schema, 'body')
   if (validate(body)) return
   throw problemFromValidation((validate.errors ?? []) as FastifySchemaValidationError[])
-}
-
-function notAllowed(): Problem {
-  return new Problem('FORBIDDEN', 'this operation is not allowed to this account')
 }

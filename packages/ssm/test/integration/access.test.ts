@@ -41,16 +41,32 @@ describe('access', () => {
     await harness.close()
   })
 
-  it('to a batch is to each of its operations', async () => {
-    const token = await guarded.token('batch-udm', await guarded.add('batch-udm', 'udm'))
+  it('of a batch is each operation’s own: what a role may not do is refused, and the rest is done', async () => {
+    const label = 'KEY_ENCRYPTION_AES256'
     const operations = [
-      { operation: 'encrypt', key_label: 'KEY_ENCRYPTION_AES256', plain: '00', encryption_algorithm: 5 },
-      { operation: 'decrypt', key_label: 'K4_AES', id: 9, cipher: '00', encryption_algorithm: 1 },
+      { operation: 'encrypt', key_label: label, plain: '00', encryption_algorithm: 5 },
+      { operation: 'decrypt', key_label: label, id: 1, cipher: '', encryption_algorithm: 5 },
+      { operation: 'encrypt-aes-gcm', key_label: label, plain: '00' },
+      { operation: 'decrypt-aes-gcm', key_label: label, cipher: '', iv: '', tag: '' },
     ]
-    expect((await guarded.ask('POST', '/crypto/batch', undefined, { operations })).status).toBe(401)
-    const { status, body } = await guarded.ask('POST', '/crypto/batch', token, { operations })
-    expect(status).toBe(200)
-    expect((body as { results: { status: number }[] }).results.map((result) => result.status)).toEqual([403, 404])
+    const harness = await startAuthHarness(hsm)
+    expect((await harness.ask('POST', '/crypto/batch', undefined, { operations })).status).toBe(401)
+    const codes = async (role: 'udm' | 'webconsole') => {
+      const token = await harness.token(role, await harness.add(role, role))
+      const { status, body } = await harness.ask('POST', '/crypto/batch', token, { operations })
+      const results = body.results as { status: number; body: { error: string } }[]
+      return [status, ...results.map((result) => `${result.status} ${result.body.error}`)]
+    }
+    const refused = '403 invalid operation for the user'
+    expect(await codes('udm')).toEqual([200, refused, '404 KEY_NOT_FOUND', refused, '400 VALIDATION_FAILED'])
+    expect(await codes('webconsole')).toEqual([
+      200,
+      '404 KEY_NOT_FOUND',
+      '404 KEY_NOT_FOUND',
+      '404 KEY_NOT_FOUND',
+      '400 VALIDATION_FAILED',
+    ])
+    await harness.close()
   })
 
   it('without authentication is for this machine only', async () => {
