@@ -75,9 +75,8 @@ async function until(condition: () => boolean): Promise<void> {
 
 /** Callers that go on whatever they are answered; every answer is checked. */
 function keepBusy(client: Client): { failures: number; end(): Promise<void> } {
-  let over = false
   const again = async () => {
-    while (!over) {
+    while (!load.over) {
       try {
         expect(await encrypt(client)).toEqual(expected)
       } catch (error) {
@@ -88,14 +87,15 @@ function keepBusy(client: Client): { failures: number; end(): Promise<void> } {
       }
     }
   }
-  const callers = Array.from({ length: 8 }, again)
   const load = {
+    over: false,
     failures: 0,
     async end() {
-      over = true
+      load.over = true
       await Promise.all(callers)
     },
   }
+  const callers = Array.from({ length: 8 }, again)
   return load
 }
 
