@@ -40,8 +40,8 @@ export class Login {
   #underWay: Promise<void> | undefined
   #turn: Promise<void> = Promise.resolve()
   #generation = 0
-  /** logins sent, and of those, sent and not answered */
-  #sent = 0
+  /** logins that were not there before, and those that are not answered yet */
+  #succeeded = 0
   #sending = 0
   /** keys with CKA_ALWAYS_AUTHENTICATE that were found */
   readonly #alwaysAuthenticate = new Set<ObjectHandle>()
@@ -138,10 +138,10 @@ export class Login {
   async duringLogin<R>(context: CallContext, search: (context: CallContext) => Promise<R>): Promise<R> {
     const { engine, session, signal, deadline } = context
     if (this.#sending > 0) await bounded(this.#turn, signal, deadline, nothingSent('waiting for a login'))
-    const sent = this.#sent
+    const before = this.#succeeded
     const found = await search(nextCall(context))
     const isLost = this.#showsInSessions && (await isPublic(engine, session, nextCall(context).timeoutMs))
-    if (isLost || sent !== this.#sent) throw cryptokiError(RETURN_VALUES.CKR_USER_NOT_LOGGED_IN.rv, 'C_FindObjects')
+    if (isLost || before !== this.#succeeded) throw cryptokiError(RETURN_VALUES.CKR_USER_NOT_LOGGED_IN.rv, 'C_FindObjects')
     return found
   }
 
@@ -260,7 +260,6 @@ export class Login {
     check(token, credentials)
     // A token with a PIN pad of its own asks there; it takes no PIN from here.
     const pin = hasFlag(token.flags, TOKEN_FLAGS.CKF_PROTECTED_AUTHENTICATION_PATH) ? null : credentials.pin
-    this.#sent += 1
     this.#sending += 1
     try {
       await engine.run(
@@ -270,6 +269,7 @@ export class Login {
         USER_TYPES.CKU_USER,
         pin,
       )
+      this.#succeeded += 1
       credentials.succeeded()
       return true
     } catch (error) {
@@ -284,7 +284,7 @@ export class Login {
 
   #answeredLate(credentials: Credentials, rv: number): void {
     // It may have succeeded at this moment, under a search that is under way.
-    this.#sent += 1
+    this.#succeeded += 1
     credentials.answeredLate(rv)
   }
 
