@@ -141,7 +141,8 @@ export class Login {
     const before = this.#succeeded
     const found = await search(nextCall(context))
     const isLost = this.#showsInSessions && (await isPublic(engine, session, nextCall(context).timeoutMs))
-    if (isLost || before !== this.#succeeded) throw cryptokiError(RETURN_VALUES.CKR_USER_NOT_LOGGED_IN.rv, 'C_FindObjects')
+    if (isLost || before !== this.#succeeded)
+      throw cryptokiError(RETURN_VALUES.CKR_USER_NOT_LOGGED_IN.rv, 'C_FindObjects')
     return found
   }
 
