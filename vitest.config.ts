@@ -2,7 +2,12 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
-    include: ['packages/*/test/**/*.test.ts', 'bench/test/**/*.test.ts', 'test/**/*.test.ts'],
+    include: [
+      'packages/*/test/**/*.test.ts',
+      'bench/test/**/*.test.ts',
+      'faults/test/**/*.test.ts',
+      'test/**/*.test.ts',
+    ],
     // a process a file: SoftHSM reads its configuration from the process's environment, and PKCS#11 knows one application a process
     pool: 'forks',
     isolate: true,

@@ -1,0 +1,65 @@
+import { availableParallelism } from 'node:os'
+import { type Arguments, parseArguments, USAGE } from './arguments.js'
+import { allCells, type Cell, nameOf, sample } from './cells.js'
+import { knownGap } from './known-gaps.js'
+import { MUTATIONS } from './mutations.js'
+import { formatSummary, summarise } from './report.js'
+import { type Finished, supervise } from './run/supervise.js'
+import { runMutations } from './run-mutations.js'
+import { INVARIANTS } from './violation.js'
+
+function log(message: string): void {
+  process.stderr.write(`${message}\n`)
+}
+
+/** The cells that are meant; those of a known gap only where one is asked for by name. */
+function choose({ cells: wanted, sample: count, seed }: Arguments, all: readonly Cell[]): Cell[] {
+  const named = all.filter((cell) => wanted.length === 0 || wanted.some((part) => nameOf(cell).includes(part)))
+  const meant = named.filter((cell) => knownGap(cell) === undefined || wanted.includes(nameOf(cell)))
+  return sample(meant, count ?? meant.length, seed)
+}
+
+function showProgress(total: number): (finished: Finished) => void {
+  let done = 0
+  let broken = 0
+  return ({ cell, violations }) => {
+    done += 1
+    broken += violations.length
+    for (const { invariant, detail } of violations) log(`✗ ${nameOf(cell)}: ${INVARIANTS[invariant]}: ${detail}`)
+    if (done % 100 === 0 && done < total) log(`${done} of ${total} cells, ${broken} violations`)
+  }
+}
+
+async function main(given: Arguments): Promise<void> {
+  if (given.mutations) {
+    const missed = runMutations((line) => process.stdout.write(`${line}\n`))
+    process.stdout.write(`${MUTATIONS.length} mutations, ${missed} not noticed\n`)
+    if (missed > 0) process.exitCode = 1
+    return
+  }
+  const { cells: all, excluded } = allCells()
+  const cells = choose(given, all)
+  const gaps = new Map<string, number>()
+  for (const cell of all) {
+    const gap = knownGap(cell)
+    if (gap !== undefined && !cells.includes(cell)) gaps.set(gap, (gaps.get(gap) ?? 0) + 1)
+  }
+  if (given.list) {
+    for (const cell of cells) process.stdout.write(`${nameOf(cell)}\n`)
+    return
+  }
+  const begun = performance.now()
+  const finished = await supervise(cells, given.workers ?? 2 * availableParallelism(), showProgress(cells.length))
+  const seconds = (performance.now() - begun) / 1000
+  const summary = summarise(finished, { seed: given.seed, excluded, gaps, seconds })
+  process.stdout.write(given.json ? `${JSON.stringify(summary)}\n` : formatSummary(summary))
+  if (summary.violations.length > 0 || finished.length < cells.length) process.exitCode = 1
+}
+
+const asked = parseArguments(process.argv.slice(2))
+if ('problem' in asked) {
+  process.stderr.write(`${asked.problem}\n\n${USAGE}`)
+  process.exitCode = 2
+} else {
+  await main(asked)
+}

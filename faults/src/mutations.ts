@@ -1,0 +1,79 @@
+import type { Invariant } from './violation.js'
+
+/** One defect put into the library on purpose: a text of one of its files, and what stands there instead. */
+export interface Mutation {
+  name: string
+  /** inside the library's package */
+  file: string
+  before: string
+  after: string
+  /** native code, which takes longer to build */
+  native?: true
+  /** the cells that are run: names, or parts of them */
+  cells: readonly string[]
+  /** one of these has to be found broken */
+  notices: readonly Invariant[]
+}
+
+/** Each breaks one promise of the library. A text that is not there any more, or more than once, fails the run: the list is kept true. */
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    name: 'a PIN that was rejected is sent again',
+    file: 'src/session/credentials.ts',
+    before: "if (error instanceof Pkcs11PoolError && error.category === 'credentials') this.#rejection = error",
+    after: '',
+    cells: ['C_Login:credentials:first-use', 'C_Login:credentials:busy'],
+    notices: ['login', 'misuse'],
+  },
+  {
+    name: 'a session that is replaced is not closed',
+    file: 'src/client-core.ts',
+    before: 'destroy: ({ session }) => token.closeSession(session),',
+    after: 'destroy: () => undefined,',
+    cells: ['C_Encrypt:token:busy', 'C_Sign:session:first-use'],
+    notices: ['sessions'],
+  },
+  {
+    name: 'a login whose session was lost counts as one that hangs',
+    file: 'src/session/login.ts',
+    before: 'if (session.hangs || isLogins) credentials.failed(error, session.hangs)',
+    after: 'if (session.lost || isLogins) credentials.failed(error, session.lost)',
+    cells: ['C_Login:gone:first-use', 'C_Login:gone:busy'],
+    notices: ['service'],
+  },
+  {
+    name: 'a login is held though its session has ended',
+    file: 'src/session/login.ts',
+    before: 'if (showsSessionEnded(error)) throw error',
+    after: 'void showsSessionEnded',
+    cells: ['C_GetSessionInfo:dropped:start'],
+    notices: ['answers'],
+  },
+  {
+    name: 'a call that is given up inside the module is never heard of again',
+    file: 'src/pkcs11/engine.ts',
+    before: 'if (rv === Outcome.ABANDONED) this.#abandon(number, job)',
+    after: 'if (rv === Outcome.ABANDONED) return this.#abandon(number, job)',
+    cells: ['C_Encrypt:never:first-use', 'C_Sign:late:first-use'],
+    notices: ['settled', 'process'],
+  },
+  {
+    name: 'a breaker that is open makes no try',
+    file: 'src/resilience/breaker.ts',
+    before: 'if (!this.#stopped) this.#timer = this.#clock.setTimeout(() => void this.#try(), wait.duration)',
+    after: '',
+    cells: ['C_Encrypt:gone:busy', 'C_EncryptInit:token:first-use'],
+    notices: ['service'],
+  },
+  {
+    name: 'the lock of the engine is held while a call is in the module',
+    file: 'native/worker.cc',
+    before:
+      '    lock.unlock();\n    std::optional<WaitingProbe> probe;\n    if (sampled) probe.emplace();\n    run(*job, worker.module.get());',
+    after:
+      '    std::optional<WaitingProbe> probe;\n    if (sampled) probe.emplace();\n    run(*job, worker.module.get());\n    lock.unlock();',
+    native: true,
+    cells: ['C_Encrypt:late:busy', 'C_Sign:late:first-use'],
+    notices: ['loop', 'process', 'settled'],
+  },
+]

@@ -1,0 +1,65 @@
+import type { CellResult } from '../cell/run-cell.js'
+import { type Cell, nameOf } from '../cells.js'
+import { LOADING } from '../functions.js'
+import type { Violation } from '../violation.js'
+import { WorkerProcess } from './worker-process.js'
+
+/** A cell that was run, and what came of it. */
+export interface Finished {
+  cell: Cell
+  violations: Violation[]
+  /** undefined where its process died */
+  result: CellResult | undefined
+}
+
+/** How many broken cells are enough to stop at. */
+const MOST_BROKEN = 200
+/** How often a loop that stood still has to do so again, in processes of their own: what a busy machine does once, it does not do thrice. */
+const CONFIRMATIONS = 2
+
+/** Runs cells in several processes at once, and a new one after each that died or whose cell broke an invariant. */
+export async function supervise(
+  cells: readonly Cell[],
+  workers: number,
+  onFinished: (finished: Finished) => void,
+): Promise<Finished[]> {
+  const queue = [...cells]
+  const all: Finished[] = []
+  let broken = 0
+  const lane = async (): Promise<void> => {
+    let worker: WorkerProcess | undefined
+    /**
+     * In the worker that there is, or in a new one. What may have changed it ends it: a violation, and a C_Finalize that failed, after
+     * which the library does not know whose initialisation there is, and never finalises the module again.
+     */
+    const runIt = async (cell: Cell): Promise<Finished> => {
+      // What happens while the module is loaded happens once a process.
+      const cold = (LOADING as readonly string[]).includes(cell.fn)
+      if (cold) await worker?.end()
+      if (cold || worker?.alive !== true) worker = await WorkerProcess.start(!cold)
+      const finished = toFinished(cell, await worker.run(cell))
+      if (cold || cell.fn === 'C_Finalize' || finished.violations.length > 0) await worker.end()
+      return finished
+    }
+    for (let cell = queue.shift(); cell !== undefined && broken < MOST_BROKEN; cell = queue.shift()) {
+      let finished = await runIt(cell)
+      for (let again = 0; again < CONFIRMATIONS && onlyHeld(finished); again += 1) finished = await runIt(cell)
+      all.push(finished)
+      if (finished.violations.length > 0) broken += 1
+      onFinished(finished)
+    }
+    await worker?.end()
+  }
+  await Promise.all(Array.from({ length: Math.min(workers, cells.length) }, lane))
+  return all
+}
+
+function toFinished(cell: Cell, answer: Awaited<ReturnType<WorkerProcess['run']>>): Finished {
+  if (!('died' in answer)) return { cell, violations: answer.violations, result: answer }
+  const detail = `the process of ${nameOf(cell)} ended: ${answer.died}`
+  return { cell, violations: [{ invariant: 'process', detail }], result: undefined }
+}
+
+function onlyHeld({ violations }: Finished): boolean {
+  return violations.length > 0 && violations.every(({ invariant }) => invariant === 'loop')
+}
