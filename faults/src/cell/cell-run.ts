@@ -10,6 +10,9 @@ import { checkFigures } from './figures.js'
 import { type Outcome, Witness } from './witness.js'
 import type { World } from './world.js'
 
+/** Of one operation that is not of the mix. */
+const MOST_CALLS = 5
+
 /** One cell while it runs: its clients, its fault, and what is seen of it. */
 export class CellRun {
   readonly witness = new Witness()
@@ -84,7 +87,8 @@ export class CellRun {
     const options = how === 0 ? { timeoutMs: CALL_MS } : { signal }
     const run = operation.run(this.world.subject(client, options))
     // Those of several calls have each call bounded.
-    const limitMs = how === 0 && MIX.includes(operation) ? CALL_MS : UNNAMED_MS * 4
+    const each = how === 0 ? CALL_MS : UNNAMED_MS
+    const limitMs = MIX.includes(operation) ? each : MOST_CALLS * UNNAMED_MS
     return this.witness.see(operation.name, limitMs, run, signal)
   }
 
