@@ -22,7 +22,7 @@ afterEach(async () => {
 })
 
 const LONG = { timeoutMs: 60_000 }
-const SOON = { timeoutMs: 20 }
+const SOON = { timeoutMs: 250 }
 const RW_SESSION = 6
 const CKU_USER = 1
 const cbc = packMechanism({ mechanism: 'CKM_AES_CBC_PAD', iv: Buffer.alloc(16) })
