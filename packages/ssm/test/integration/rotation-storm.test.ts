@@ -153,6 +153,52 @@ it('a stored key that is deleted and stored again decrypts right, or is KEY_NOT_
   expect(right).toBeGreaterThan(LEAST_REQUESTS / 10)
 })
 
+it('a generated key that is deleted and generated again answers with its own bytes, in both directions', async () => {
+  const label = 'KEY_ENCRYPTION_AES256'
+  const decryption = { key_label: label, id: 1, encryption_algorithm: 5 }
+  const decrypted: { answer: Answer; span: Span }[] = []
+  let encrypted: { answer: Answer; span: Span; plain: string }[] = []
+  let checked = 0
+  const versions = await storm(
+    label,
+    async () => {
+      expect((await harness.post('/crypto/generate-aes-key', { id: 1, bits: 256 })).status).toBe(201)
+      // nobody knows its value; what it makes of a block tells it from the others
+      const { plain } = (await harness.post('/crypto/decrypt', { ...decryption, cipher: BLOCK })).body
+      return { mark: String(plain), value: undefined }
+    },
+    async () => {
+      decrypted.push(await send('/crypto/decrypt', { ...decryption, cipher: BLOCK }))
+      const plain = randomBytes(20).toString('hex')
+      encrypted.push({
+        ...(await send('/crypto/encrypt', { key_label: label, plain, encryption_algorithm: 5 })),
+        plain,
+      })
+    },
+    // as clients do before they rotate: whatever was encrypted with the key that is there decrypts with it
+    async (current) => {
+      const mine = encrypted.filter(({ answer, span }) => answer.status === 201 && current.there < span.sent)
+      encrypted = []
+      await Promise.all(
+        mine.map(async ({ answer: { body }, plain }) => {
+          const { cipher, iv, id } = body
+          expect((await harness.post('/crypto/decrypt', { ...decryption, cipher, iv, id })).body).toEqual({ plain })
+          checked++
+        }),
+      )
+    },
+  )
+  expect(new Set(versions.map(({ mark }) => mark)).size).toBe(versions.length)
+  for (const { answer, span } of decrypted) {
+    const there = versions.find((version) => wasThere(version, span))
+    const expected = there === undefined ? versions.filter((version) => mayHaveServed(version, span)) : [there]
+    if (answer.status === 200) expect(expected.map(({ mark }) => mark)).toContain(answer.body.plain)
+    else expect([answer.status, answer.body.error]).toEqual([404, 'KEY_NOT_FOUND'])
+    if (there !== undefined && wasThereThroughout(there, span)) expect(answer.status).toBe(200)
+  }
+  expect(checked).toBeGreaterThan(LEAST_REQUESTS / 20)
+})
+
 it('what is encrypted during rotations was encrypted with a key of that moment, by its known value', async () => {
   const label = 'KEY_ENCRYPTION_AES256'
   const results: { answer: Answer; span: Span; plain: string }[] = []
