@@ -42,6 +42,8 @@ export class LabelKeys {
   readonly #locks = new LabelLocks()
   /** for each use under way, by label: the ids of keys that have been destroyed since it began */
   readonly #underWay = new Map<string, Set<Set<number>>>()
+  /** by label, the id of the key that is being destroyed: the token may have done it already, and refuse uses for whatever reason */
+  readonly #goingAway = new Map<string, number>()
 
   constructor(hsm: Pick<Hsm, 'findKeys' | 'destroyKey'>) {
     this.#hsm = hsm
@@ -63,7 +65,8 @@ export class LabelKeys {
         })
         if (!destroyed.has(used.key.id)) return used
       } catch (error) {
-        if (latest === undefined || !destroyed.has(latest.id) || !saysSomethingOfTheKey(error)) throw error
+        if (latest === undefined || !saysSomethingOfTheKey(error)) throw error
+        if (!destroyed.has(latest.id) && this.#goingAway.get(label) !== latest.id) throw error
       }
       throw overtaken(label)
     })
@@ -106,10 +109,11 @@ export class LabelKeys {
           const outcome = choice?.status === 'rejected' ? choice : outcomes.get(place)
           const isDestroyed = (candidate: StoredKey) => watches.get(label)?.destroyed.has(candidate.id) === true
           const isGone = key !== undefined && isDestroyed(key)
+          const isGoing = key !== undefined && this.#goingAway.get(label) === key.id
           if (key !== undefined && outcome?.status === 'fulfilled' && !isGone) return { key, value: outcome.value }
           const error: unknown = outcome?.status === 'rejected' ? outcome.reason : undefined
-          if (error !== undefined && !isAboutWhichKey(error) && !(isGone && saysSomethingOfTheKey(error)))
-            return Promise.reject(error)
+          const mayBeGone = (isGone || isGoing) && saysSomethingOfTheKey(error)
+          if (error !== undefined && !isAboutWhichKey(error) && !mayBeGone) return Promise.reject(error)
           if (isGone && id !== undefined) throw overtaken(label)
           const again = (found: StoredKey) => alone({ place, key: found })
           if (id === undefined) return this.useAny(label, again)
@@ -131,7 +135,8 @@ export class LabelKeys {
           const result = await attempt()
           return destroyed.has(result.key.id) ? undefined : result
         } catch (error) {
-          if (destroyed.size === 0 || !isAboutWhichKey(error)) throw error
+          const mayBeGone = destroyed.size > 0 || this.#goingAway.has(label)
+          if (!mayBeGone || !saysSomethingOfTheKey(error)) throw error
           return undefined
         }
       })
@@ -154,9 +159,11 @@ export class LabelKeys {
 
   /** Destroys a key. Only for what has the label to itself, see {@link change}. */
   async destroy(key: StoredKey): Promise<void> {
+    this.#goingAway.set(key.label, key.id)
     try {
       await this.#hsm.destroyKey(key)
     } finally {
+      this.#goingAway.delete(key.label)
       this.#directory.forget(key.label)
       for (const destroyed of this.#underWay.get(key.label) ?? []) destroyed.add(key.id)
     }

@@ -6,6 +6,7 @@ import type { StoredKey } from '../../src/hsm/stored-key.js'
 
 /** A token that gives a new key the handle of the one destroyed before it, so that a late use of the old key meets the new one. */
 function reusingToken(...ids: number[]) {
+  let destroyed = async () => {}
   const handles = new Map(ids.map((id) => [id, id]))
   const keyOf = (id: number) => ({
     label: 'k',
@@ -17,16 +18,32 @@ function reusingToken(...ids: number[]) {
   })
   const keys = new LabelKeys({
     findKeys: () => Promise.resolve([...handles.keys()].map(keyOf)),
-    destroyKey: async ({ id }) => void handles.delete(id),
+    destroyKey: async ({ id }) => {
+      handles.delete(id)
+      await destroyed()
+    },
   })
+  /** What happens once a key is gone on the token, and before whoever destroyed it knows. */
+  const onceDestroyed = (happen: () => Promise<void>) => {
+    destroyed = happen
+  }
   const destroy = (id: number) => keys.change('k', () => keys.destroy(keyOf(id)))
   const rotate = (id: number) =>
     keys.change('k', async () => {
       await keys.destroy(keyOf(id))
       handles.set(id, id)
     })
-  return { keys, destroy, rotate }
+  return { keys, destroy, rotate, onceDestroyed }
 }
+
+/** What tokens answer, among others, for a key that is destroyed while they look at it. */
+const refusal = () =>
+  new CryptokiError('CRYPTOKI', '', {
+    rv: 0x68,
+    rvName: 'CKR_KEY_FUNCTION_NOT_PERMITTED',
+    fn: 'C_EncryptInit',
+    category: 'key',
+  })
 
 describe('a decryption', () => {
   it('answers what the token said where no key was destroyed', async () => {
@@ -52,6 +69,19 @@ describe('a decryption', () => {
       })
     })
     await expect(failing).rejects.toMatchObject({ code: 'KEY_NOT_FOUND' })
+  })
+
+  it('is KEY_NOT_FOUND where the token refuses it for a key that is being destroyed', async () => {
+    const { keys, destroy, onceDestroyed } = reusingToken(1)
+    const decrypting = keys.use('k', 1, async () => {
+      // the answer is there before the one to the destruction
+      await new Promise<void>((gone) => {
+        onceDestroyed(() => new Promise<void>((resume) => (gone(), setImmediate(resume))))
+        void destroy(1)
+      })
+      throw refusal()
+    })
+    await expect(decrypting).rejects.toMatchObject({ code: 'KEY_NOT_FOUND' })
   })
 
   it('says that nobody knows where nobody knows', async () => {
@@ -92,6 +122,27 @@ describe('an encryption', () => {
     expect(used).toHaveLength(2)
     expect(key.id).toBe(used[1])
     expect(used[1]).not.toBe(used[0])
+  })
+
+  it('is done again where the token refuses it for a key that was destroyed, or is being destroyed', async () => {
+    const { keys, destroy, onceDestroyed } = reusingToken(1, 2, 3)
+    let attempts = 0
+    const { key } = await keys.useAny('k', async ({ id }) => {
+      attempts++
+      if (attempts === 1) {
+        await destroy(id)
+        throw refusal()
+      }
+      if (attempts === 2) {
+        await new Promise<void>((gone) => {
+          onceDestroyed(() => new Promise<void>((resume) => (gone(), setImmediate(resume))))
+          void destroy(id)
+        })
+        throw refusal()
+      }
+      return id
+    })
+    expect([attempts, key.id]).toEqual([3, expect.any(Number)])
   })
 
   it('looks for another key where the picked one is gone', async () => {
