@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,12 +8,14 @@ import { afterAll, expect, test } from 'vitest'
 const directory = mkdtempSync(join(tmpdir(), 'count-tests-'))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
-function count(report: string, status: number): string {
+function run(report: string, status: number): { stdout: string; stderr: string } {
   const file = join(directory, 'report.json')
   writeFileSync(file, report)
   const script = fileURLToPath(new URL('../scripts/count-tests.mjs', import.meta.url))
-  return execFileSync(process.execPath, [script, file, String(status)], { encoding: 'utf8' }).trim()
+  return spawnSync(process.execPath, [script, file, String(status)], { encoding: 'utf8' })
 }
+
+const count = (report: string, status: number) => run(report, status).stdout.trim()
 
 function report(files: string[][], broken = 0): string {
   const outcomes = files.flat()
@@ -21,11 +23,16 @@ function report(files: string[][], broken = 0): string {
     numPassedTests: outcomes.filter((outcome) => outcome === 'passed').length,
     numFailedTests: outcomes.filter((outcome) => outcome === 'failed').length,
     testResults: [
-      ...files.map((each) => ({
+      ...files.map((each, file) => ({
+        name: `/f${file}.test.ts`,
         status: each.includes('failed') ? 'failed' : 'passed',
-        assertionResults: each.map((status) => ({ status })),
+        assertionResults: each.map((status, at) => ({
+          status,
+          fullName: `test ${at}`,
+          failureMessages: status === 'failed' ? ['Error: got 1\n    at x'] : [],
+        })),
       })),
-      ...Array.from({ length: broken }, () => ({ status: 'failed', assertionResults: [] })),
+      ...Array.from({ length: broken }, () => ({ name: '/broken.test.ts', status: 'failed', assertionResults: [] })),
     ],
   })
 }
@@ -46,4 +53,12 @@ test('a run that fails without a failed test counts as one failed', () => {
 test('a report that is not there or cut off counts as one failed', () => {
   expect(count('', 1)).toBe('0 1')
   expect(count('{"numPassedTests": 3', 0)).toBe('0 1')
+})
+
+test('what failed is named with its message, and a run that failed without naming one is said to', () => {
+  expect(run(report([['passed', 'failed'], ['passed']], 1), 1).stderr).toBe(
+    'FAILED: /broken.test.ts could not be run\nFAILED: /f0.test.ts: test 1: Error: got 1     at x\n',
+  )
+  expect(run(report([['passed']]), 1).stderr).toMatch(/^FAILED: no test, but the run ended with status 1/)
+  expect(run(report([['passed']]), 0).stderr).toBe('')
 })
