@@ -162,7 +162,8 @@ it('a generated key that is deleted and generated again answers with its own byt
   const versions = await storm(
     label,
     async () => {
-      expect((await harness.post('/crypto/generate-aes-key', { id: 1, bits: 256 })).status).toBe(201)
+      const made = await harness.post('/crypto/generate-aes-key', { id: 1, bits: 256 })
+      expect([made.status, made.body.error, harness.failures.map(({ cause }) => cause)]).toEqual([201, undefined, []])
       // nobody knows its value; what it makes of a block tells it from the others
       const { plain } = (await harness.post('/crypto/decrypt', { ...decryption, cipher: BLOCK })).body
       return { mark: String(plain), value: undefined }

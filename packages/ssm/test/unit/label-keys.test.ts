@@ -42,7 +42,7 @@ const refusal = () =>
     rv: 0x68,
     rvName: 'CKR_KEY_FUNCTION_NOT_PERMITTED',
     fn: 'C_EncryptInit',
-    category: 'key',
+    category: 'caller',
   })
 
 describe('a decryption', () => {
