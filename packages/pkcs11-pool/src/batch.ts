@@ -87,8 +87,13 @@ export async function sendBatch(
     const refused = await batch.send(items)
     if (refused.length > 0) await batch.send(refused)
   }
-  const once = items.some(({ op, mechanism }) => op === 'sign' && usesUpKey(mechanism))
+  const once = items.some(takesOfItsKey)
   await operations.withSession(options, call, { once })
+}
+
+/** Whether an item takes something of its key away. */
+export function takesOfItsKey({ op, mechanism }: Captured): boolean {
+  return op === 'sign' && usesUpKey(mechanism)
 }
 
 /** What all items came to. */
@@ -225,7 +230,7 @@ function fulfilled(value: Buffer | boolean | Sealed): BatchResult {
   return { status: 'fulfilled', value }
 }
 
-function rejected(reason: Pkcs11PoolError): BatchResult {
+export function rejected(reason: Pkcs11PoolError): BatchResult {
   return { status: 'rejected', reason }
 }
 

@@ -25,15 +25,20 @@ export interface OperationTarget {
   readonly cache: HandleCache
 }
 
-/**
- * Where operations run: on the one token of a client, or on members of a group, one after the other until one has answered. `key` is
- * the one they use, where they use one.
- */
+/** What a host has to know of an operation. */
+export interface OperationTraits {
+  /** the key it uses, where it uses one */
+  key?: KeyReference
+  /** it takes something of its key away: see `usesUpKey` */
+  usesUpKey?: boolean
+}
+
+/** Where operations run: on the one token of a client, or on members of a group, one after the other until one has answered. */
 export interface OperationHost {
   run<R>(
     options: OperationOptions,
     call: (target: OperationTarget, options: OperationOptions) => Promise<R>,
-    key?: KeyReference,
+    traits?: OperationTraits,
   ): Promise<R>
 }
 
@@ -145,6 +150,9 @@ export class CryptoOperations {
     once = false,
   ): Promise<R> {
     const key = captureReference(given)
-    return this.#host.run(options, ({ operations }, bounds) => operations.withKey(key, use, bounds, call, once), key)
+    return this.#host.run(options, ({ operations }, bounds) => operations.withKey(key, use, bounds, call, once), {
+      key,
+      usesUpKey: once,
+    })
   }
 }

@@ -2,6 +2,7 @@ import { CryptokiError, Pkcs11PoolError } from './errors.js'
 import { pause } from './internal/pause.js'
 import { cacheName, type HandleCache } from './keys/handle-cache.js'
 import { RETURN_VALUES } from './pkcs11/return-values.js'
+import type { Retries } from './resilience/retries.js'
 import type { ObjectHandle } from './session/arguments.js'
 import { type CallContext, checkOptions, nextCall, type OperationOptions } from './session/call-context.js'
 import { bounded, Deadline, nothingSent } from './session/deadline.js'
@@ -21,10 +22,13 @@ export interface SessionCall {
 export class KeyOperations {
   readonly #host: LeaseHost
   readonly #cache: HandleCache
+  readonly #retries: Pick<Retries, 'next'>
 
-  constructor(host: LeaseHost, cache: HandleCache) {
+  /** `retries`: when a call that failed on the token's side is made again. */
+  constructor(host: LeaseHost, cache: HandleCache, retries: Pick<Retries, 'next'> = host.retries) {
     this.#host = host
     this.#cache = cache
+    this.#retries = retries
   }
 
   /**
@@ -159,7 +163,7 @@ export class KeyOperations {
         patience ??= new Deadline(host.operationTimeoutMs)
         const waitMs = once
           ? undefined
-          : host.retries.next(failure, attempts, patience.within(Number.POSITIVE_INFINITY))
+          : this.#retries.next(failure, attempts, patience.within(Number.POSITIVE_INFINITY))
         if (waitMs === undefined) throw failure
         await pause(waitMs, options.signal)
       }

@@ -1,8 +1,18 @@
-import { type BatchItem, type BatchResult, batchResults, captureBatch, type Results, sendBatch } from '../batch.js'
+import {
+  type BatchItem,
+  type BatchResult,
+  batchResults,
+  type Captured,
+  captureBatch,
+  type Results,
+  rejected,
+  sendBatch,
+  takesOfItsKey,
+} from '../batch.js'
 import type { OperationOptions } from '../session/call-context.js'
 import type { Capture } from '../session/capture.js'
 import { Deadline } from '../session/deadline.js'
-import type { GroupCore } from './group-core.js'
+import { type GroupCore, usedUpTwice } from './group-core.js'
 import type { Member } from './member.js'
 import { verdictOf } from './verdict.js'
 
@@ -18,10 +28,11 @@ export async function runGroupBatch(
   const tried = new Set<Member>()
   const deadline = Deadline.of(options.timeoutMs)
   const lacking = new Map<number, Member[]>()
-  let left = batch.items
+  let left = core.members.length > 1 ? batch.items.filter((item) => !isRefused(item, results)) : batch.items
+  const { length } = left
   while (left.length > 0) {
     const sending = left
-    let answer: { into: Results; member: Member | undefined }
+    let answer: { into: Results; member: Member }
     try {
       const bounds = { ...options, timeoutMs: deadline?.within(deadline.timeoutMs) }
       // Each member fills results of its own: one that is late must not write into those of another.
@@ -30,22 +41,22 @@ export async function runGroupBatch(
         async (target, own) => {
           const into: Results = new Array(results.length)
           await sendBatch(target, sending, into, own)
-          return { into, member: core.members.find((member) => member.core === target) }
+          return { into, member: target.member }
         },
         undefined,
         { tried },
       )
     } catch (error) {
       // What has its result by now keeps it.
-      if (sending.length === batch.items.length || options.signal?.aborted === true) throw error
+      if (sending.length === length || options.signal?.aborted === true) throw error
       break
     }
     const { into, member } = answer
     for (const { place, key } of sending) {
       const now = into[place]
       const without = lacking.get(place) ?? []
-      if (member !== undefined && isNotFound(now)) lacking.set(place, [...without, member])
-      else if (member !== undefined && now?.status === 'fulfilled' && key !== undefined && without.length > 0) {
+      if (isNotFound(now)) lacking.set(place, [...without, member])
+      else if (now?.status === 'fulfilled' && key !== undefined && without.length > 0) {
         core.missing(key.reference, [member], without)
       }
       results[place] = better(results[place], now)
@@ -54,6 +65,13 @@ export async function runGroupBatch(
     if (!core.members.some((member) => member.usable && !tried.has(member))) break
   }
   return batchResults(results)
+}
+
+/** Of several members each would use the same part of the key. */
+function isRefused(item: Captured, results: Results): boolean {
+  if (!takesOfItsKey(item)) return false
+  results[item.place] = rejected(usedUpTwice())
+  return true
 }
 
 function isForOthers(result: BatchResult | undefined): boolean {

@@ -47,7 +47,8 @@ export class ClientGroup extends CryptoOperations implements CryptoClient {
 
   /**
    * Runs `fn` on one session of one member: until `fn` is called, other members are tried; after that, what fails is `fn`'s to handle.
-   * Handles are that member's, and mean nothing, or another key, on others.
+   * Handles are that member's, and mean nothing, or another key, on others. Do not sign with keys that signatures use up (HSS, XMSS): no
+   * such key may be on two tokens.
    */
   async withSession<R>(fn: (session: Session) => R | Promise<R>, options: OperationOptions = {}): Promise<R> {
     checkOptions(options)
@@ -128,7 +129,7 @@ export class ClientGroup extends CryptoOperations implements CryptoClient {
   }
 
   #lease(options: OperationOptions, deadline: Deadline | undefined): Promise<Session> {
-    return this.#core.run(options, (core, bounds) => leaseSession(core, bounds, deadline, options), undefined, {
+    return this.#core.run(options, ({ core }, bounds) => leaseSession(core, bounds, deadline, options), undefined, {
       late: (session) => session.release(),
     })
   }

@@ -1,9 +1,9 @@
 import { type Clock, systemClock, type Timer } from '../internal/clock.js'
 import { compareInventories, type Inventories } from './compare.js'
 import { type Divergence, type Divergences, nameOf } from './divergence.js'
-import { coreOf } from './group-core.js'
 import { listKeys } from './inventory.js'
 import type { Member } from './member.js'
+import { coreOf } from './member-target.js'
 
 /** What a comparison of the members' keys came to. */
 export interface ConsistencyReport {

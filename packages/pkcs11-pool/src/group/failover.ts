@@ -21,6 +21,9 @@ export interface Answer<M, R> {
   readonly without: readonly M[]
 }
 
+/** One use on one member. `hasNext` tells whether there is another to make it if it fails. */
+export type Attempt<M, R> = (member: M, options: OperationOptions, hasNext: () => boolean) => Promise<R>
+
 /** How one use is run. */
 export interface UseOptions<M, R> {
   /** Those not to ask; those that were asked are added. */
@@ -50,7 +53,7 @@ export class Failover<M extends Candidate> {
   /** @throws what a member did that is final, or the last one; BREAKER_OPEN and its kin where none can be asked */
   async run<R>(
     options: OperationOptions,
-    call: (member: M, options: OperationOptions) => Promise<R>,
+    call: Attempt<M, R>,
     { tried = new Set(), late }: UseOptions<M, R> = {},
   ): Promise<Answer<M, R>> {
     checkOptions(options)
@@ -88,7 +91,7 @@ class Use<M extends Candidate, R> {
     readonly context: UseContext<M>,
     readonly signal: AbortSignal | undefined,
     readonly deadline: Deadline | undefined,
-    readonly call: (member: M, options: OperationOptions) => Promise<R>,
+    readonly call: Attempt<M, R>,
     readonly tried: Set<M>,
     readonly late: ((value: R) => void) | undefined,
     readonly settle: { resolve: (answer: Answer<M, R>) => void; reject: (reason: unknown) => void },
@@ -101,7 +104,8 @@ class Use<M extends Candidate, R> {
     const gone = new AbortController()
     this.#running.set(member, gone)
     const timeoutMs = this.deadline?.within(this.deadline.timeoutMs)
-    this.call(member, { signal: gone.signal, timeoutMs }).then(
+    const hasNext = (): boolean => this.context.selection.next(this.tried) !== undefined
+    this.call(member, { signal: gone.signal, timeoutMs }, hasNext).then(
       (value) => this.#answered(member, value),
       (error: unknown) => this.#failed(member, error),
     )

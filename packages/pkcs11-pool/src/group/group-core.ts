@@ -3,12 +3,12 @@ import { systemClock, type Timer } from '../internal/clock.js'
 import { type CloseOptions, resolveCloseTimeout } from '../pool/index.js'
 import type { OperationOptions } from '../session/call-context.js'
 import type { KeyReference } from '../session/key-reference.js'
-import type { ClientCore } from '../client-core.js'
-import type { OperationHost } from '../crypto-operations.js'
+import type { OperationHost, OperationTraits } from '../crypto-operations.js'
 import { Divergences, missingKey } from './divergence.js'
 import { GroupEmitter } from './events.js'
 import { Failover, type UseOptions } from './failover.js'
 import { Member } from './member.js'
+import { MemberTarget } from './member-target.js'
 import type { ResolvedGroupOptions } from './options.js'
 
 /** Where members, failover and what is known of their keys meet: everything behind the façade of a group. */
@@ -72,16 +72,17 @@ export class GroupCore implements OperationHost {
 
   async run<R>(
     options: OperationOptions,
-    call: (core: ClientCore, options: OperationOptions) => Promise<R>,
-    key?: KeyReference,
+    call: (target: MemberTarget, options: OperationOptions) => Promise<R>,
+    { key, usesUpKey = false }: OperationTraits = {},
     use: UseOptions<Member, R> = {},
   ): Promise<R> {
     this.checkOpen()
+    if (usesUpKey && this.members.length > 1) throw usedUpTwice()
     const tried = use.tried ?? new Set()
     try {
       const { value, member, without } = await this.#failover.run(
         options,
-        (member, bounds) => call(coreOf(member), bounds),
+        (member, bounds, hasNext) => call(new MemberTarget(member, hasNext), bounds),
         { ...use, tried },
       )
       if (key !== undefined && without.length > 0) this.missing(key, [member], without)
@@ -153,6 +154,15 @@ export class GroupCore implements OperationHost {
   }
 }
 
+/** Each member would sign with the same of its key's one-time keys, and two signatures with one of them give the key away. */
+export function usedUpTwice(): Pkcs11PoolError {
+  return new Pkcs11PoolError(
+    'INVALID_ARGUMENT',
+    'each signature of this mechanism uses up a part of its key (PKCS#11 3.1, "HSS"), and with the same key on several tokens the same ' +
+      'part would be used twice, which gives the key away; nothing was sent. keep such a key on one token, and use it by createClient',
+  )
+}
+
 /** All, or none: what those before have taken is given back. */
 function makeMembers(
   { members }: ResolvedGroupOptions,
@@ -166,10 +176,4 @@ function makeMembers(
     for (const member of made) void member.close(0)
     throw error
   }
-}
-
-/** Of a member that was chosen, and so is connected. */
-export function coreOf({ core, name }: Member): ClientCore {
-  if (core === undefined) throw new Pkcs11PoolError('INTERNAL', `member ${name} was chosen before it was connected`)
-  return core
 }

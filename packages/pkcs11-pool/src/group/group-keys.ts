@@ -5,8 +5,9 @@ import type { Template } from '../pkcs11/templates.js'
 import type { OperationOptions } from '../session/call-context.js'
 import { Capture, withCapture } from '../session/capture.js'
 import { captureReference, describeReference, type Key, type KeyReference } from '../session/key-reference.js'
-import { coreOf, type GroupCore } from './group-core.js'
+import type { GroupCore } from './group-core.js'
 import type { Member } from './member.js'
+import { coreOf } from './member-target.js'
 import { owned } from './owned.js'
 import type { Write, Writes } from './writes.js'
 
@@ -35,7 +36,7 @@ export class GroupKeys implements CryptoKeys {
   /** The one key that a reference means. @throws KEY_NOT_FOUND where no member that can be asked has it, KEY_AMBIGUOUS */
   async get(reference: KeyReference, options: OperationOptions = {}): Promise<KeyInfo> {
     const captured = captureReference(reference)
-    const key = await this.#core.run(options, ({ keys }, bounds) => keys.get(captured, bounds), captured)
+    const key = await this.#core.run(options, ({ keys }, bounds) => keys.get(captured, bounds), { key: captured })
     return withoutHandle(key)
   }
 

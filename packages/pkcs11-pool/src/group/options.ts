@@ -3,7 +3,7 @@ import { type ClientOptions, type ResolvedClientOptions, resolveClientOptions } 
 import { MAX_DELAY_MS } from '../internal/clock.js'
 import { checkNames, invalidOption, resolveCount, resolveDelay } from '../pkcs11/option-values.js'
 
-/** One token of a group. */
+/** One token of a group. Its `retry` is for when no other member is left to be asked: what failed on one is made on the next. */
 export interface GroupMemberOptions extends ClientOptions {
   /** What errors, events and figures call it; each another. @defaultValue the token's label or serial number, as in `token` */
   name?: string | undefined

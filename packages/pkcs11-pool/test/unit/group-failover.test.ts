@@ -9,6 +9,7 @@ const WAIT_MS = 100
 
 interface Call {
   options: OperationOptions
+  hasNext: () => boolean
   resolve: (value: string) => void
   reject: (reason: unknown) => void
 }
@@ -35,8 +36,8 @@ function world(count = 2) {
       told.push(`${member.name} ${error === undefined ? 'slow' : error.code} ${next.name}`),
   }
   const failover = new Failover(members, WAIT_MS, hooks, clock)
-  const call = ({ calls }: Fake, options: OperationOptions) =>
-    new Promise<string>((resolve, reject) => calls.push({ options, resolve, reject }))
+  const call = ({ calls }: Fake, options: OperationOptions, hasNext: () => boolean) =>
+    new Promise<string>((resolve, reject) => calls.push({ options, hasNext, resolve, reject }))
   const use = (options: OperationOptions = {}, late?: (value: string) => void) =>
     failover.run(options, call, late === undefined ? {} : { late })
   return { members: members as [Fake, Fake, ...Fake[]], clock, told, use }
@@ -71,6 +72,21 @@ test.each(['token', 'module', 'session', 'login', 'overload', 'credentials', 'po
     expect(members.map(({ calls }) => calls.length)).toEqual([2, 2])
   },
 )
+
+test('who is asked is told whether another could be asked instead, as it is when that matters', async () => {
+  const { members, use } = world()
+  const using = use()
+  const [first, second] = inOrder(members)
+  expect(first.last.hasNext()).toBe(true)
+  second.usable = false
+  expect(first.last.hasNext()).toBe(false)
+  second.usable = true
+  first.last.reject(failed('token'))
+  await settled()
+  expect(second.last.hasNext()).toBe(false)
+  second.last.resolve('done')
+  await using
+})
 
 test('a caller’s mistake is final, and so is what is no error of the library', async () => {
   for (const reason of [failed('caller'), new Error('a bug'), undefined]) {
