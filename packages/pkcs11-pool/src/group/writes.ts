@@ -7,6 +7,8 @@ import { hadNoEffect } from './verdict.js'
 interface Writable {
   readonly name: string
   readonly usable: boolean
+  /** why it is not usable */
+  readonly refusal: { readonly error: Pkcs11PoolError } | undefined
 }
 
 /** One write. */
@@ -48,6 +50,7 @@ export class Writes<M extends Writable> {
       ended()
     }
     const progress = new Progress(write.what, this.#members)
+    let others: readonly M[]
     let rest: Promise<void>
     let value: R
     let deadline: Deadline | undefined
@@ -59,15 +62,16 @@ export class Writes<M extends Writable> {
       const left = (): OperationOptions => ({ signal, timeoutMs: deadline?.within(deadline.timeoutMs) })
       await bounded(turn, signal, deadline, nothingSent('waiting for other writes to the group'))
       this.#checkComplete(write.what)
-      const [first, ...others] = (await write.prepare?.(left())) ?? this.#members
+      const [first, ...following] = (await write.prepare?.(left())) ?? this.#members
       if (first === undefined) throw new Pkcs11PoolError('INTERNAL', `${write.what} has no member to go to`)
       value = await this.#first(first, () => write.on(first, left()), progress)
+      others = following
       rest = this.#others(others, write, progress).finally(over)
     } catch (error) {
       over()
       throw error
     }
-    await bounded(rest, signal, deadline, () => progress.error())
+    await bounded(rest, signal, deadline, () => progress.whileUnderWay(others))
     return value
   }
 
@@ -102,7 +106,9 @@ export class Writes<M extends Writable> {
   }
 
   #checkComplete(what: string): void {
-    const away = this.#members.filter(({ usable }) => !usable).map(({ name }) => name)
+    const away = this.#members
+      .filter(({ usable }) => !usable)
+      .map(({ name, refusal }) => (refusal === undefined ? name : `${name} (${refusal.error.message})`))
     if (away.length === 0) return
     throw new Pkcs11PoolError(
       'GROUP_INCOMPLETE',
@@ -139,8 +145,21 @@ class Progress {
     this.#outcomes.set(name, { member: name, outcome, error })
   }
 
-  error(cause?: unknown): GroupDivergedError {
-    const outcomes = [...this.#outcomes.values()]
+  /** Its caller's time is over, and it goes on: those `to` whom it goes may have done it by the time that the caller looks. */
+  whileUnderWay(to: readonly Writable[]): GroupDivergedError {
+    const names = new Set(to.map(({ name }) => name))
+    const outcomes = [...this.#outcomes.values()].map((each): MemberOutcome => {
+      const isOpen = each.outcome === 'not done' && each.error === undefined && names.has(each.member)
+      return isOpen ? { ...each, outcome: 'unknown' } : each
+    })
+    return this.#describe(outcomes, undefined)
+  }
+
+  error(cause: unknown): GroupDivergedError {
+    return this.#describe([...this.#outcomes.values()], cause)
+  }
+
+  #describe(outcomes: readonly MemberOutcome[], cause: unknown): GroupDivergedError {
     const named = (wanted: MemberOutcome['outcome']): string =>
       outcomes
         .filter(({ outcome }) => outcome === wanted)
