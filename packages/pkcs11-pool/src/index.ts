@@ -22,7 +22,7 @@ export {
 } from './errors.js'
 export { type ClientGroup, createGroup } from './group/client-group.js'
 export type { ConsistencyReport } from './group/consistency.js'
-export type { Divergence, KeyDifference } from './group/divergence.js'
+export type { Divergence, KeyDifference, KeyName } from './group/divergence.js'
 export type { GroupEventName, GroupEvents, GroupListener } from './group/events.js'
 export type { GroupKeys } from './group/group-keys.js'
 export type { GroupMemberOptions, GroupOptions } from './group/options.js'

@@ -1,14 +1,21 @@
-import type { Divergence, KeyDifference } from './divergence.js'
-import { COMPARED_NAMES, type ComparedName, type ListedKey } from './inventory.js'
+import type { Divergence, KeyDifference, KeyName } from './divergence.js'
+import { COMPARED_NAMES, type ComparedName, IDENTIFYING_NAMES, type ListedKey } from './inventory.js'
 
 /** The keys of each member, by its name. */
 export type Inventories = ReadonlyMap<string, readonly ListedKey[]>
+
+/** What became of comparing the keys of members. */
+export interface Comparison {
+  divergences: Divergence[]
+  /** keys that are the same by their names, as far as anything is told that shows it */
+  unproven: KeyName[]
+}
 
 /**
  * Keys that are not the same everywhere: by class, label and id, of which a member may have several. What one member does not tell of
  * its keys is not compared.
  */
-export function compareInventories(inventories: Inventories): Divergence[] {
+export function compareInventories(inventories: Inventories): Comparison {
   const named = new Map<string, Map<string, ListedKey[]>>()
   for (const [member, keys] of inventories) {
     for (const key of keys) {
@@ -18,7 +25,21 @@ export function compareInventories(inventories: Inventories): Divergence[] {
       holders.set(member, [...(holders.get(member) ?? []), key])
     }
   }
-  return [...named.values()].flatMap((holders) => compareHolders(holders, [...inventories.keys()]) ?? [])
+  const all = [...named.values()]
+  return {
+    divergences: all.flatMap((holders) => compareHolders(holders, [...inventories.keys()]) ?? []),
+    unproven: all.flatMap((holders) => unprovenKey(holders) ?? []),
+  }
+}
+
+/** A key that several members have, of which one at least tells nothing that another key would not have as well. */
+function unprovenKey(holders: ReadonlyMap<string, readonly ListedKey[]>): KeyName | undefined {
+  const lists = [...holders.values()]
+  const example = lists[0]?.[0]
+  const isProven = IDENTIFYING_NAMES.some((name) => lists.every((keys) => valuesOf(keys, name) !== undefined))
+  if (example === undefined || lists.length < 2 || isProven) return undefined
+  const { class: keyClass, label, id } = example
+  return { class: keyClass, label, id }
 }
 
 function compareHolders(

@@ -1,6 +1,6 @@
 import { type Clock, systemClock, type Timer } from '../internal/clock.js'
 import { compareInventories, type Inventories } from './compare.js'
-import { type Divergence, type Divergences, nameOf } from './divergence.js'
+import { type Divergence, type Divergences, type KeyName, nameOf } from './divergence.js'
 import { listKeys } from './inventory.js'
 import type { Member } from './member.js'
 import { coreOf } from './member-target.js'
@@ -11,6 +11,8 @@ export interface ConsistencyReport {
   at: Date
   /** keys that are not the same on all members that were asked */
   divergences: readonly Divergence[]
+  /** keys that several of them have by their names, and of which they tell too little to know whether they are the same */
+  unproven: readonly KeyName[]
   /** members whose keys could not be listed */
   unasked: readonly string[]
 }
@@ -74,19 +76,20 @@ export class Consistency {
 
   async #check(): Promise<ConsistencyReport> {
     let { inventories, unasked } = await this.#list()
-    let found = compareInventories(inventories)
-    if (found.length > 0) {
-      const before = new Set(found.map(nameOf))
+    let { divergences, unproven } = compareInventories(inventories)
+    if (divergences.length > 0) {
+      const before = new Set(divergences.map(nameOf))
       ;({ inventories, unasked } = await this.#list())
-      found = compareInventories(inventories).filter((divergence) => before.has(nameOf(divergence)))
+      ;({ divergences, unproven } = compareInventories(inventories))
+      divergences = divergences.filter((divergence) => before.has(nameOf(divergence)))
     }
-    const report = { at: new Date(), divergences: found, unasked }
+    const report = { at: new Date(), divergences, unproven, unasked }
     if (this.#stopped) return report
     this.#last = report
     // Of a member that could not be asked, what was known of it stands.
     const isAboutUnasked = ({ on, missingOn }: Divergence): boolean =>
       [...on, ...missingOn].some((name) => unasked.includes(name))
-    this.#divergences.replace([...found, ...this.#divergences.all.filter(isAboutUnasked)])
+    this.#divergences.replace([...divergences, ...this.#divergences.all.filter(isAboutUnasked)])
     return report
   }
 

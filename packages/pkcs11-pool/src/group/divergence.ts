@@ -3,12 +3,16 @@ import { describeId, idBytes, type KeyClass, type KeyReference } from '../sessio
 /** What differs between keys of the same class, label and id; `number`: how many there are. Values are not told. */
 export type KeyDifference = 'number' | 'keyType' | 'sizeBits' | 'checkValue' | 'modulus' | 'curve' | 'point'
 
-/** A key that is not the same on all members of a group. */
-export interface Divergence {
+/** Which key. */
+export interface KeyName {
   class: KeyClass | undefined
   label: string | undefined
   /** CKA_ID in hexadecimal, such as `0x00000001` */
   id: string | undefined
+}
+
+/** A key that is not the same on all members of a group. */
+export interface Divergence extends KeyName {
   /** members that have it */
   on: readonly string[]
   /** members that have no such key */

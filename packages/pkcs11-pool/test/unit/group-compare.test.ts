@@ -15,7 +15,9 @@ function key(label: string, compared: Partial<ListedKey['compared']> = {}, id = 
   return { class: 'CKO_SECRET_KEY', label, id, compared: { ...nothing, ...compared } }
 }
 
-const compare = (inventories: Record<string, ListedKey[]>) => compareInventories(new Map(Object.entries(inventories)))
+const compareAll = (inventories: Record<string, ListedKey[]>) =>
+  compareInventories(new Map(Object.entries(inventories)))
+const compare = (inventories: Record<string, ListedKey[]>) => compareAll(inventories).divergences
 
 test('members with the same keys in any order are alike', () => {
   const keys = fc.array(fc.tuple(fc.constantFrom('x', 'y', ''), fc.constantFrom('0x01', '0x02'), fc.nat(2)))
@@ -66,4 +68,15 @@ test('what one token does not tell is not compared', () => {
   expect(
     compare({ a: [key('k', { checkValue: 'aa' })], b: [key('k')], c: [key('k', { checkValue: 'bb' })] }),
   ).toMatchObject([{ differs: ['checkValue'] }])
+})
+
+test('a key is proven by what all who have it tell, and only then', () => {
+  const unproven = (inventories: Record<string, ListedKey[]>) =>
+    compareAll(inventories).unproven.map(({ label }) => label)
+  expect(unproven({ a: [key('k', { checkValue: 'aa' })], b: [key('k', { checkValue: 'aa' })] })).toEqual([])
+  expect(unproven({ a: [key('k', { modulus: 'aa' })], b: [key('k', { modulus: 'aa' })] })).toEqual([])
+  expect(unproven({ a: [key('k', { checkValue: 'aa' })], b: [key('k')] })).toEqual(['k'])
+  expect(unproven({ a: [key('k', { checkValue: 'aa' })], b: [key('k', { point: 'aa' })] })).toEqual(['k'])
+  expect(unproven({ a: [key('k', { curve: 'aa' })], b: [key('k', { curve: 'aa' })] })).toEqual(['k'])
+  expect(unproven({ a: [key('k')], b: [] })).toEqual([])
 })
