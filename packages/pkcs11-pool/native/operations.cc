@@ -218,6 +218,8 @@ void runOperation(const Module& module, Job& job) {
     case Operation::closeSession:
       module.disclaim(job.handle);
       job.rv = PKCS11_POOL_CALL(job.fn, functions, C_CloseSession, job.handle);
+      // Where the answer was lost, and not the session refused, the handle may be another's by now: this one has ended.
+      if (refusedToClose(job.rv) && !module.claim(job.handle)) job.rv = CKR_SESSION_HANDLE_INVALID;
       break;
     case Operation::login: {
       PinSecret* pin = details->pin.get();
@@ -295,6 +297,21 @@ void runOperation(const Module& module, Job& job) {
       break;
   }
 }
+
+bool saysSessionEnded(CK_RV rv) {
+  switch (rv) {
+    case CKR_SESSION_HANDLE_INVALID:
+    case CKR_SESSION_CLOSED:
+    case CKR_DEVICE_REMOVED:
+    case CKR_TOKEN_NOT_PRESENT:
+    case CKR_CRYPTOKI_NOT_INITIALIZED:
+      return true;
+    default:
+      return false;
+  }
+}
+
+bool refusedToClose(CK_RV rv) { return rv != CKR_OK && !saysSessionEnded(rv); }
 
 CK_RV closeSession(const Module& module, CK_SESSION_HANDLE session) {
   const CK_FUNCTION_LIST* functions = module.functions();

@@ -25,6 +25,12 @@ bool cancelOperation(const CallSite& site, CK_FLAGS kind);
 
 CK_RV closeSession(const Module& module, CK_SESSION_HANDLE session);
 
+// Does it say that the session it was made in is not there any more? Its handle may be another's by now.
+bool saysSessionEnded(CK_RV rv);
+
+// Has C_CloseSession left it open, as far as is known?
+bool refusedToClose(CK_RV rv);
+
 }  // namespace pkcs11_pool
 
 // Calls a function of the list and notes its name in `noted`; modules leave what they do not have as null.

@@ -65,20 +65,6 @@ bool tellsLength(Operation operation) {
   }
 }
 
-// Does it say that the session it was made in is not there any more? Its handle may be another's by now.
-bool saysSessionEnded(CK_RV rv) {
-  switch (rv) {
-    case CKR_SESSION_HANDLE_INVALID:
-    case CKR_SESSION_CLOSED:
-    case CKR_DEVICE_REMOVED:
-    case CKR_TOKEN_NOT_PRESENT:
-    case CKR_CRYPTOKI_NOT_INITIALIZED:
-      return true;
-    default:
-      return false;
-  }
-}
-
 // Closes sessions of a generation of the module; not where it was initialised again since: they have ended, and their handles may be
 // others' now.
 void closeSessions(Module& module, uint64_t generation, const std::vector<CK_SESSION_HANDLE>& handles) {
@@ -299,7 +285,12 @@ void Executor::finish(Lock& lock, Worker& worker, JobPointer job) {
       }
       break;
     case Operation::closeSession:
-      // Whatever the module answered, the handle is not used again.
+      // Still open at the token: to be closed by another try, by dropping all, or at the end.
+      if (job->outcome == Outcome::returned && refusedToClose(job->rv)) {
+        releaseSession(job->session);
+        break;
+      }
+      // The handle is not used again.
       loseSession(job->session);
       sessions_.erase(job->session);
       break;

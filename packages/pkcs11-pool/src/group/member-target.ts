@@ -2,8 +2,8 @@ import type { ClientCore } from '../client-core.js'
 import type { OperationTarget } from '../crypto-operations.js'
 import { Pkcs11PoolError } from '../errors.js'
 import { KeyOperations } from '../key-operations.js'
-import type { HandleCache } from '../keys/handle-cache.js'
 import { ClientKeys } from '../keys/client-keys.js'
+import type { HandleCache } from '../keys/handle-cache.js'
 import type { Member } from './member.js'
 
 /**

@@ -1,9 +1,10 @@
-import { Pkcs11PoolError } from '../errors.js'
+import { CryptokiError, Pkcs11PoolError } from '../errors.js'
 import { systemClock } from '../internal/clock.js'
 import { binding } from '../pkcs11/binding.js'
 import { Engine, EngineSession } from '../pkcs11/engine.js'
 import { hasFlag, SESSION_FLAGS, SLOT_FLAGS } from '../pkcs11/flags.js'
 import { type NativeModuleInfo, type NativePin, Operation, type Reinitialization } from '../pkcs11/protocol.js'
+import { describeRv } from '../pkcs11/return-values.js'
 import { selectSlot, type TokenSelector } from '../pkcs11/token-info.js'
 import { bounded, nothingSent } from './deadline.js'
 import { Login, type LoginTarget } from './login.js'
@@ -140,20 +141,22 @@ export class Token implements LoginTarget {
   }
 
   /**
-   * C_CloseSession; of a session in which a call hangs, the engine takes care itself. Where it does not get its turn in time it is asked
-   * for again behind its caller: what is not closed stays open at the token.
+   * C_CloseSession; of a session in which a call hangs, the engine takes care itself. Where it does not get its turn in time, or the token
+   * refuses it, it is asked for again behind its caller: what is not closed stays open at the token, which has room for so many.
    */
   async closeSession(session: EngineSession, timeoutMs = this.timeoutMs): Promise<void> {
     if (session.lost) return
     try {
       await this.engine.run(Operation.CLOSE_SESSION, session, { timeoutMs })
     } catch (error) {
-      if (wasNotSent(error)) systemClock.setTimeout(() => void this.#closeBehind(session), this.timeoutMs)
+      if (wasNotSent(error) || wasRefused(error)) {
+        systemClock.setTimeout(() => void this.#closeBehind(session), this.timeoutMs)
+      }
       throw error
     }
   }
 
-  /** Until it is sent, or the client closes, which closes everything. */
+  /** Until it is done, or the client closes, which closes everything. */
   async #closeBehind(session: EngineSession): Promise<void> {
     await this.closeSession(session).catch(() => undefined)
   }
@@ -179,6 +182,11 @@ export class Token implements LoginTarget {
 /** Nothing of the call has reached the module: all threads were busy, or hang. */
 function wasNotSent(error: unknown): boolean {
   return error instanceof Pkcs11PoolError && NOT_SENT.has(error.code) && error.category === 'overload'
+}
+
+/** The session is still open: nothing says that it, the token or the module is gone. */
+function wasRefused(error: unknown): boolean {
+  return error instanceof CryptokiError && describeRv(error.rv).shows === undefined
 }
 
 const NOT_SENT: ReadonlySet<string> = new Set(['OPERATION_TIMEOUT', 'TOKEN_STALLED'])

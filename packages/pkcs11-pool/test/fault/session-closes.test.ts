@@ -2,11 +2,39 @@ import { expect, test } from 'vitest'
 import { Token } from '../../src/session/token.js'
 import { useWrappedToken } from '../support/wrapped-token.js'
 
-const { module, token } = useWrappedToken([{ label: 'k' }])
+const { module, open, token } = useWrappedToken([{ label: 'k' }])
 
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise(setImmediate)
 }
+
+test('a session that the token refuses to close is closed when it no longer does, and not left to it', async () => {
+  const client = await open({ pool: { maxSize: 3, minSize: 0, createTimeoutMs: 50 } })
+  const sessions = await Promise.all(Array.from({ length: 3 }, () => client.acquire()))
+  module.fail('C_CloseSession', 'CKR_DEVICE_ERROR')
+  client.reset()
+  for (const session of sessions) session.release()
+  await until(() => client.stats().destroyFailures === 3)
+  expect(module.openSessions()).toBe(4)
+  // Asked for again, and refused again.
+  await until(() => module.calls('C_CloseSession') > 6)
+  module.clear('C_CloseSession')
+  // The one that holds the login is left.
+  await until(() => module.openSessions() === 1)
+  expect(await client.generateRandom(4)).toHaveLength(4)
+  expect(module.openSessions()).toBe(2)
+})
+
+test('what was refused to be closed is closed with the client', async () => {
+  const client = await open({ pool: { maxSize: 1, minSize: 0 } })
+  const session = await client.acquire()
+  module.fail('C_CloseSession', 'CKR_FUNCTION_FAILED', { times: 1 })
+  client.reset()
+  session.release()
+  await until(() => client.stats().destroyFailures === 1)
+  await client.close()
+  expect(module.openSessions()).toBe(0)
+})
 
 test('a session that comes when its opening was aborted is closed', async () => {
   const connected = await Token.connect({
