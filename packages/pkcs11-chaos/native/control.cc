@@ -16,6 +16,8 @@
 #include <cstring>
 #include <fstream>
 #include <functional>
+#include <new>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 
@@ -67,12 +69,37 @@ bool startThread(std::function<void()> run) {
   return status == 0;
 }
 
-std::string readFile(const std::string& path) {
+// Nothing where there is no such file any more.
+std::optional<std::string> readFile(const std::string& path) {
   std::ifstream file(path);
   std::ostringstream text;
   text << file.rdbuf();
-  if (!file) throw std::runtime_error("cannot read " + path);
-  return text.str();
+  if (file) return text.str();
+  if (access(path.c_str(), F_OK) != 0) return std::nullopt;
+  throw std::runtime_error("cannot read " + path);
+}
+
+std::vector<Rule> listRules(const std::string& path) {
+  DIR* folder = opendir(path.c_str());
+  if (folder == nullptr) fail("cannot list " + path);
+  std::vector<std::string> ids;
+  const std::string suffix = ".rule";
+  while (const dirent* entry = readdir(folder)) {
+    const std::string name = entry->d_name;
+    if (name.size() > suffix.size() && name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0)
+      ids.push_back(name.substr(0, name.size() - suffix.size()));
+  }
+  closedir(folder);
+  std::sort(ids.begin(), ids.end());
+  std::vector<Rule> rules;
+  for (const auto& id : ids) {
+    try {
+      if (const auto text = readFile(path + "/" + id + suffix)) rules.push_back(parseRule(id, *text));
+    } catch (const std::invalid_argument& error) {
+      throw std::runtime_error("rule " + id + ": " + error.what());
+    }
+  }
+  return rules;
 }
 
 }  // namespace
@@ -183,27 +210,13 @@ std::string Control::answer(const std::string& request) {
 }
 
 void Control::readRules() {
-  const std::string path = directory_ + "/rules";
-  DIR* folder = opendir(path.c_str());
-  if (folder == nullptr) fail("cannot list " + path);
-  std::vector<std::string> ids;
-  const std::string suffix = ".rule";
-  while (const dirent* entry = readdir(folder)) {
-    const std::string name = entry->d_name;
-    if (name.size() > suffix.size() && name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0)
-      ids.push_back(name.substr(0, name.size() - suffix.size()));
+  std::vector<std::optional<CK_ULONG>> gone;
+  {
+    Lock lock(reading_);
+    gone = chaos().token.setRemovedByRules(chaos().rules.set(listRules(directory_ + "/rules")));
   }
-  closedir(folder);
-  std::sort(ids.begin(), ids.end());
-  std::vector<Rule> rules;
-  for (const auto& id : ids) {
-    try {
-      rules.push_back(parseRule(id, readFile(path + "/" + id + suffix)));
-    } catch (const std::invalid_argument& error) {
-      throw std::runtime_error("rule " + id + ": " + error.what());
-    }
-  }
-  chaos().rules.set(std::move(rules));
+  // may have to wait for the token
+  for (const auto& slot : gone) chaos().token.drop(slot);
 }
 
 void Control::end() {
@@ -218,6 +231,8 @@ void Control::end() {
 }
 
 void Control::forget() {
+  // another thread may have held it at the fork
+  new (&reading_) std::mutex;
   if (listener_ >= 0) close(listener_);
   for (int connection : connections_) close(connection);
   listener_ = -1;

@@ -33,6 +33,8 @@ class Control {
   void readRules();
 
   std::string directory_, socketPath_, startedAt_;
+  // held while the rules are read and set: who has read less must not have the last word
+  std::mutex reading_;
   std::mutex mutex_;
   // guarded by the lock: descriptors that a forked child has to close
   int listener_ = -1;

@@ -129,6 +129,7 @@ std::optional<Action> actionNamed(const std::string& name) {
 Rule parseRule(const std::string& id, const std::string& text) {
   Rule rule;
   rule.id = id;
+  rule.text = text;
   bool hasEffect = false;
   std::istringstream words(text);
   for (std::string word; words >> word;) {

@@ -28,7 +28,7 @@ enum class Action { dropSessions, logOut, loseInitialization, removeToken, inser
 struct Rule {
   using Clock = std::chrono::steady_clock;
 
-  std::string id;
+  std::string id, text;
 
   // Which calls.
   std::bitset<kFunctions> on;

@@ -73,28 +73,26 @@ std::optional<CK_RV> Rules::carryOut(const std::shared_ptr<Rule>& rule, RuleSubj
   return std::nullopt;
 }
 
-void Rules::set(std::vector<Rule> rules) {
-  std::vector<std::optional<CK_ULONG>> removed;
-  {
-    Lock lock(mutex_);
-    List next;
-    for (auto& rule : rules) {
-      const auto known = std::find_if(rules_.begin(), rules_.end(), [&](const auto& each) { return each->id == rule.id; });
-      next.push_back(known != rules_.end() ? *known : std::make_shared<Rule>(std::move(rule)));
-    }
-    for (const auto& rule : rules_) rule->removed = std::find(next.begin(), next.end(), rule) == next.end();
-    rules_ = std::move(next);
-    for (size_t i = 0; i < kFunctions; i++) {
-      byFunction_[i].clear();
-      for (const auto& rule : rules_)
-        if (rule->concerns(static_cast<Fn>(i))) byFunction_[i].push_back(rule);
-    }
-    for (const auto& rule : rules_)
-      if (rule->effect == Effect::removeToken) removed.push_back(rule->slot);
-    any_.store(!rules_.empty(), std::memory_order_release);
-    changed_.notify_all();
+std::vector<std::optional<CK_ULONG>> Rules::set(std::vector<Rule> rules) {
+  Lock lock(mutex_);
+  List next;
+  for (auto& rule : rules) {
+    const auto known = std::find_if(rules_.begin(), rules_.end(), [&](const auto& each) { return each->id == rule.id && each->text == rule.text; });
+    next.push_back(known != rules_.end() ? *known : std::make_shared<Rule>(std::move(rule)));
   }
-  chaos().token.setRemovedByRules(std::move(removed));
+  for (const auto& rule : rules_) rule->removed = std::find(next.begin(), next.end(), rule) == next.end();
+  rules_ = std::move(next);
+  for (size_t i = 0; i < kFunctions; i++) {
+    byFunction_[i].clear();
+    for (const auto& rule : rules_)
+      if (rule->concerns(static_cast<Fn>(i))) byFunction_[i].push_back(rule);
+  }
+  std::vector<std::optional<CK_ULONG>> slots;
+  for (const auto& rule : rules_)
+    if (rule->effect == Effect::removeToken) slots.push_back(rule->slot);
+  any_.store(!rules_.empty(), std::memory_order_release);
+  changed_.notify_all();
+  return slots;
 }
 
 void Rules::release(const std::string& id) {

@@ -43,8 +43,9 @@ class Rules {
   // What they make of the real one's answer.
   CK_RV after(RuleSubject& call, CK_RV rv);
 
-  // Makes these the rules. One that was there before, by its id, goes on counting; calls held by one that is not there any more go on.
-  void set(std::vector<Rule> rules);
+  // Makes these the rules. One that was there before, by its id and text, goes on counting; calls held by one that is not there any more go on.
+  // Gives the slots whose tokens they remove; no slot means every one.
+  std::vector<std::optional<CK_ULONG>> set(std::vector<Rule> rules);
   // Lets the calls go on that hang now, of one rule or of all.
   void release(const std::string& id);
 

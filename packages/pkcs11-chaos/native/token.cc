@@ -53,7 +53,7 @@ std::string Token::act(Action action, std::optional<CK_ULONG> slot) {
   return "";
 }
 
-void Token::setRemovedByRules(Slots slots) {
+Slots Token::setRemovedByRules(Slots slots) {
   Slots gone;
   {
     Lock lock(mutex_);
@@ -62,7 +62,7 @@ void Token::setRemovedByRules(Slots slots) {
     byRules_ = std::move(slots);
   }
   update();
-  for (const auto& slot : gone) drop(slot);
+  return gone;
 }
 
 void Token::initializeAgain() {

@@ -15,8 +15,9 @@ class Token {
  public:
   // Carries out an action, at one slot or at all. Gives what went wrong, or nothing.
   std::string act(Action action, std::optional<CK_ULONG> slot);
-  // Which tokens the rules take away; no slot means every one.
-  void setRemovedByRules(std::vector<std::optional<CK_ULONG>> slots);
+  // Which tokens the rules take away; no slot means every one. Gives those that were there until now, whose sessions are to be dropped.
+  std::vector<std::optional<CK_ULONG>> setRemovedByRules(std::vector<std::optional<CK_ULONG>> slots);
+  void drop(std::optional<CK_ULONG> slot);
 
   // Whether anything below holds. Without it a call is not slowed down by it.
   bool disturbed() const { return disturbed_.load(std::memory_order_acquire); }
@@ -33,7 +34,6 @@ class Token {
   void forget();
 
  private:
-  void drop(std::optional<CK_ULONG> slot);
   std::string logOut(std::optional<CK_ULONG> slot);
   void update();
 

@@ -16,6 +16,8 @@ export interface StoredRule {
  */
 export class RuleStore {
   readonly #directory: string
+  /** The highest number given here: a process may still know the rule that had it. */
+  #last = 0
 
   constructor(control: string) {
     this.#directory = join(control, 'rules')
@@ -26,8 +28,10 @@ export class RuleStore {
     const partial = join(this.#directory, `${process.pid}-${process.hrtime.bigint()}.partial`)
     writeFileSync(partial, `${text}\n`, { mode: 0o600 })
     try {
-      for (let number = Number(this.#ids().at(-1) ?? 0) + 1; ; number += 1) {
-        const id = String(number).padStart(6, '0')
+      this.#last = Math.max(this.#last, Number(this.#ids().at(-1) ?? 0))
+      for (;;) {
+        this.#last += 1
+        const id = String(this.#last).padStart(6, '0')
         // unlike a rename, a link does not replace what another controller has just put there
         if (linked(partial, this.#file(id))) return id
       }

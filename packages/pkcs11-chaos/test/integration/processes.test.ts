@@ -38,6 +38,24 @@ test('a rule that is set reaches a process that runs already', async () => {
   expect(await ended(child)).toBe(0x31)
 })
 
+test('a rule holds once its promise has resolved, and no more once it is removed, whatever else is set meanwhile', async () => {
+  const child = start('process.stdin.resume()')
+  await chaos.waitFor(({ sessions }) => sessions.open === 1)
+  const known = async () => (await chaos.counters()).rules.map(({ id }) => id)
+  await Promise.all(
+    Array.from({ length: 8 }, async () => {
+      for (let turn = 0; turn < 25; turn += 1) {
+        const id = await chaos.rules.add({ on: 'C_Sign', hang: true })
+        expect(await known()).toContain(id)
+        await chaos.rules.remove(id)
+        expect(await known()).not.toContain(id)
+      }
+    }),
+  )
+  child.stdin?.end()
+  expect(await ended(child)).toBe(0)
+})
+
 test('a process ends, with its own status, though a call in it hangs', async () => {
   await chaos.rules.add({ on: 'C_GenerateRandom', hang: true })
   const child = spawn(compile('exits'), [chaos.modulePath, '7'], { stdio: ['pipe', 'inherit', 'inherit'] })
