@@ -117,14 +117,17 @@ void Control::listen() {
   socketPath_ = directory_ + "/" + std::to_string(getpid()) + ".sock";
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (socketPath_.size() >= sizeof address.sun_path)
-    throw std::runtime_error(socketPath_ + " is too long a path for a socket: choose a shorter PKCS11_CHAOS_CONTROL");
-  memcpy(address.sun_path, socketPath_.c_str(), socketPath_.size() + 1);
+  // it gets its name once it listens: a controller takes a socket that refuses for one whose process is gone, and removes it
+  const std::string partial = socketPath_ + ".new";
+  if (partial.size() >= sizeof address.sun_path)
+    throw std::runtime_error(partial + " is too long a path for a socket: choose a shorter PKCS11_CHAOS_CONTROL");
+  memcpy(address.sun_path, partial.c_str(), partial.size() + 1);
   const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (listener < 0) fail("cannot make a socket");
   // of an earlier process with the same number
-  unlink(socketPath_.c_str());
-  if (bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || ::listen(listener, 16) != 0) {
+  unlink(partial.c_str());
+  if (bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 || ::listen(listener, 128) != 0 ||
+      rename(partial.c_str(), socketPath_.c_str()) != 0) {
     close(listener);
     fail("cannot listen on " + socketPath_);
   }

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { ChaosError } from './errors.js'
 import type { ProcessCounters } from './counters.js'
 
@@ -64,41 +65,58 @@ function listed(control: string, folder: string): string[] {
 
 /** One line there, one line back; undefined when the process is not there any more. */
 async function ask(path: string, command: string): Promise<Answer | undefined> {
-  const answer = await exchange(path, `${command}\n`)
-  if (answer === undefined) return undefined
-  // the other side is this package's own module
-  return JSON.parse(answer) as Answer
+  const deadline = performance.now() + ANSWER_TIMEOUT_MS
+  for (;;) {
+    const answer = await exchange(path, `${command}\n`)
+    if (answer === GONE) return undefined
+    // the other side is this package's own module
+    if (answer !== BUSY) return JSON.parse(answer) as Answer
+    if (performance.now() > deadline) throw noAnswer(path, command)
+    await delay(5)
+  }
 }
 
-function exchange(path: string, line: string): Promise<string | undefined> {
+const GONE = Symbol('the process has ended')
+const BUSY = Symbol('more connections wait there than the system lets')
+
+/** What an error of the socket means, where it is none. */
+const MEANING: Partial<Record<string, typeof GONE | typeof BUSY>> = {
+  ECONNREFUSED: GONE,
+  ECONNRESET: GONE,
+  ENOENT: GONE,
+  EPIPE: GONE,
+  EAGAIN: BUSY,
+}
+
+function exchange(path: string, line: string): Promise<string | typeof GONE | typeof BUSY> {
   return new Promise((resolve, reject) => {
     let received = ''
     const socket = createConnection(path)
     socket.setEncoding('utf8')
     socket.setTimeout(ANSWER_TIMEOUT_MS, () => {
       socket.destroy()
-      const seconds = ANSWER_TIMEOUT_MS / 1000
-      reject(
-        new ChaosError(
-          'NO_ANSWER',
-          `${path} did not answer '${line.trim()}' within ${seconds} s: is the process stopped?`,
-        ),
-      )
+      reject(noAnswer(path, line.trim()))
     })
     socket.on('connect', () => socket.write(line))
     socket.on('data', (text: string) => (received += text))
     socket.on('error', (error) => {
       const code = codeOf(error)
-      // killed, it could not take its socket away
+      // a process that was killed could not take its socket away
       if (code === 'ECONNREFUSED') rmSync(path, { force: true })
-      if (code === 'ECONNREFUSED' || code === 'ENOENT' || code === 'ECONNRESET' || code === 'EPIPE') resolve(undefined)
+      const meaning = MEANING[code]
+      if (meaning !== undefined) resolve(meaning)
       else reject(new ChaosError('NO_ANSWER', `cannot talk to ${path}: ${error.message}`, { cause: error }))
     })
     // without a whole line the process has ended meanwhile
-    socket.on('close', () => resolve(received.endsWith('\n') ? received : undefined))
+    socket.on('close', () => resolve(received.endsWith('\n') ? received : GONE))
   })
 }
 
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
+function noAnswer(path: string, command: string): ChaosError {
+  const seconds = ANSWER_TIMEOUT_MS / 1000
+  return new ChaosError('NO_ANSWER', `${path} did not answer '${command}' within ${seconds} s: is the process stopped?`)
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : ''
 }
