@@ -20,7 +20,8 @@ Sessions::Entry Sessions::enter(CK_ULONG handle, Fn fn, bool reachesToken) {
 
 bool Sessions::reach(Session& session) {
   Lock lock(shardOf(session.handle).mutex);
-  if (session.dropped) return false;
+  // closed while the call was held: the handle may be another's by now
+  if (session.dropped || !session.listed) return false;
   session.atToken++;
   return true;
 }

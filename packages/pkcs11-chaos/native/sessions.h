@@ -46,7 +46,7 @@ class Sessions {
 
   // A call comes in. With `reachesToken` it counts as being at the token at once, unless the session was dropped.
   Entry enter(CK_ULONG handle, Fn fn, bool reachesToken);
-  // A call that came in without goes on to the token. False: the session was dropped meanwhile.
+  // A call that came in without goes on to the token. False: the session was dropped or closed meanwhile.
   bool reach(Session& session);
   // A call goes, and has set or cleared operations. True: the caller has to close the handle at the token.
   bool leave(Session& session, bool atToken, unsigned set, unsigned clear);

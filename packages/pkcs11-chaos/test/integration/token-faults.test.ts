@@ -1,4 +1,4 @@
-import { hasOpenSessions } from 'testkit'
+import { createWrappedModule, hasOpenSessions } from 'testkit'
 import { useSoftHsm } from 'testkit/vitest'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createChaos } from '../../src/index.js'
@@ -7,7 +7,9 @@ import { loadApplication, rvOf } from '../support/application.js'
 const softHsm = useSoftHsm()
 const token = softHsm.createToken({ label: 'one', keys: [{ label: 'k' }] })
 const otherToken = softHsm.createToken({ label: 'other' })
-const chaos = createChaos({ module: token.module })
+// counts what reaches it
+const real = createWrappedModule(token)
+const chaos = createChaos({ module: real.module })
 const app = loadApplication(chaos.modulePath, token)
 const other = loadApplication(chaos.modulePath, otherToken)
 /** the flag of CK_SLOT_INFO */
@@ -38,6 +40,7 @@ afterEach(async () => {
 afterAll(async () => {
   app.pkcs11.C_Finalize()
   await chaos.close()
+  real.remove()
 })
 
 test('dropped sessions are closed at the token and invalid for the program, and new ones are right again', async () => {
@@ -186,4 +189,18 @@ test('a call that was held while the library was finalized does not reach it', a
   app.pkcs11.C_Initialize()
   await chaos.release()
   expect(String(await hung)).toContain('CKR_CRYPTOKI_NOT_INITIALIZED')
+})
+
+test('nor does one whose session was closed meanwhile, whose handle may be another’s by then', async () => {
+  await chaos.rules.add({ on: 'C_Encrypt', hang: true })
+  app.encryptInit(session, key)
+  const hung = app.pkcs11
+    .C_EncryptAsync(session, Buffer.from('plain'), Buffer.alloc(32))
+    .catch((error: unknown) => error)
+  await chaos.waitFor(({ hanging }) => hanging === 1)
+  app.pkcs11.C_CloseSession(session)
+  const reached = real.calls('C_Encrypt')
+  await chaos.release()
+  expect(String(await hung)).toContain('CKR_SESSION_HANDLE_INVALID')
+  expect(real.calls('C_Encrypt')).toBe(reached)
 })
