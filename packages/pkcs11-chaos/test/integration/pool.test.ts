@@ -11,17 +11,18 @@ const open = () =>
     module: chaos.modulePath,
     token: { serial: token.serial },
     pin: { value: token.pin },
-    pool: { maxSize: 4, minSize: 1, operationTimeoutMs: 200 },
+    pool: { maxSize: 4, minSize: 1 },
   })
 
 afterAll(chaos.close)
 
 test('a pool in the controller’s own process is held up, let go, and found to use PKCS#11 rightly', async () => {
   const client = await open()
-  const encrypt = () => client.encrypt({ label: 'k' }, mechanism, Buffer.from('plain'))
+  const encrypt = (options?: { timeoutMs: number }) =>
+    client.encrypt({ label: 'k' }, mechanism, Buffer.from('plain'), options)
   const cipher = await encrypt()
   await chaos.rules.add({ on: 'C_Encrypt', hang: true })
-  const calls = [encrypt(), encrypt(), encrypt()]
+  const calls = [1, 2, 3].map(() => encrypt({ timeoutMs: 2_000 }))
   const outcomes = Promise.allSettled(calls)
   await chaos.waitFor(({ hanging }) => hanging === 3)
   expect(await outcomes).toMatchObject(

@@ -50,11 +50,11 @@ test('the example with OpenSSL runs as printed, and ends as it says; without the
 })
 
 test('the example with pkcs11-pool runs and prints as printed', async () => {
-  const outcome = await runProgram(process.execPath, ['--input-type=module', '-'], {
-    // where the packages are found; the PIN's file is where the other examples made it
+  // the PIN's file is where the other examples made it
+  const code = codeOf('### pkcs11-pool', 'js').replace("file: 'pin'", `file: ${JSON.stringify(join(cwd, 'pin'))}`)
+  const outcome = await runProgram(process.execPath, ['--input-type=module', '--eval', code], {
     cwd: fileURLToPath(new URL('../..', import.meta.url)),
     env: softHsm.env,
-    input: codeOf('### pkcs11-pool', 'js').replace("file: 'pin'", `file: ${JSON.stringify(join(cwd, 'pin'))}`),
   })
   expect(outcome).toEqual({ stdout: codeOf('### pkcs11-pool', 'text'), stderr: '', status: 0 })
 })

@@ -24,11 +24,12 @@ export interface Outcome {
 export async function runProgram(
   file: string,
   args: readonly string[],
-  options: { env?: NodeJS.ProcessEnv; cwd?: string; input?: string } = {},
+  options: { env?: NodeJS.ProcessEnv; cwd?: string } = {},
 ): Promise<Outcome> {
-  const { env = {}, cwd, input = '' } = options
+  const { env = {}, cwd } = options
   const child = spawn(file, args, {
     cwd,
+    stdio: ['ignore', 'pipe', 'pipe'],
     env: {
       ...process.env,
       PKCS11_CHAOS_CONTROL: undefined,
@@ -36,7 +37,6 @@ export async function runProgram(
       PATH: `${directory}${delimiter}${process.env.PATH}`,
     },
   })
-  child.stdin.end(input)
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
   return { status: child.exitCode, stdout, stderr }
 }
