@@ -75,10 +75,13 @@ CK_RV Module::acquire(const std::optional<std::string>& arguments, std::string& 
 
 CK_RV Module::release(Fn& fn) {
   std::lock_guard<std::mutex> lock(lifecycle_);
-  if (--users_ > 0 || !initialized_ || !ours_ || calls_ > 0) return CKR_OK;
-  fn = Fn::C_Finalize;
-  CK_RV rv = list_->C_Finalize(nullptr);
-  // Whatever it answered, the next user's C_Initialize finds out whether the module is still initialised.
+  if (--users_ > 0 || !initialized_ || calls_ > 0) return CKR_OK;
+  CK_RV rv = CKR_OK;
+  if (ours_) {
+    fn = Fn::C_Finalize;
+    rv = list_->C_Finalize(nullptr);
+  }
+  // Whatever it answered, and whoever had initialised it: the next user's C_Initialize finds out whether it still is.
   initialized_ = false;
   beginGeneration();
   return rv;

@@ -116,14 +116,19 @@ export class Token implements LoginTarget {
 
   /**
    * C_Finalize and C_Initialize of the module, once no call of any client in this process is inside; none is let in meanwhile. All
-   * their sessions end.
+   * their sessions end. `kept` where it stays as initialised as it was: by somebody else, or because its C_Finalize fails.
    *
    * @throws OPERATION_TIMEOUT, CRYPTOKI
    */
-  async initializeAgain(drainMs: number, evenIfShared: boolean): Promise<Reinitialization> {
+  async initializeAgain(drainMs: number, evenIfShared: boolean): Promise<Reinitialization | 'kept'> {
     const call = { timeoutMs: drainMs + 2 * this.timeoutMs }
-    const outcome = await this.engine.run(Operation.REINITIALIZE, undefined, call, drainMs, evenIfShared ? 1 : 0)
-    return outcome as Reinitialization
+    try {
+      const outcome = await this.engine.run(Operation.REINITIALIZE, undefined, call, drainMs, evenIfShared ? 1 : 0)
+      return outcome as Reinitialization
+    } catch (error) {
+      if (error instanceof CryptokiError && saysKept(error)) return 'kept'
+      throw error
+    }
   }
 
   /** C_OpenSession. What comes of it after an abort is closed: the engine cannot know that nobody wants it. */
@@ -222,4 +227,9 @@ export async function unload(engine: Engine, timeoutMs: number): Promise<void> {
     // C_Finalize hangs or fails at some vendors; the module stays initialised then, and is used so by the next client.
   }
   engine.dispose()
+}
+
+/** The engine looks behind a C_Finalize that fails: were the module not initialised any more, it would be now. */
+function saysKept({ fn, rvName }: CryptokiError): boolean {
+  return fn === 'C_Finalize' || rvName === 'CKR_CRYPTOKI_ALREADY_INITIALIZED'
 }

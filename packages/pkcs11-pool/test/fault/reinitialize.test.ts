@@ -56,15 +56,52 @@ test('a client that was at rest meanwhile finds its keys as before, not missing 
   expect(await encrypt(resting)).toHaveLength(32)
 })
 
-test('a token that does not come back has its module initialised again', async () => {
-  const client = await open({ breaker })
+/** Has a client try to find its token again, until it has tried to have the module initialised again too. */
+async function loseToken(client: Client): Promise<void> {
   await encrypt(client)
   const before = module.calls('C_Initialize')
   module.fail('C_OpenSession', 'CKR_TOKEN_NOT_PRESENT')
   module.fail('C_EncryptInit', 'CKR_DEVICE_REMOVED', { times: 1 })
-  expect(await rejection(encrypt(client))).toMatchObject({ rvName: 'CKR_DEVICE_REMOVED' })
+  await rejection(encrypt(client))
   await until(() => module.calls('C_Initialize') > before)
+}
+
+test('a token that does not come back has its module initialised again', async () => {
+  const client = await open({ breaker })
+  await loseToken(client)
   module.clear()
+  await breakerCloses(client)
+  expect(await encrypt(client)).toHaveLength(32)
+})
+
+test('a token that comes back is used again though its module was initialised by another part of the process', async () => {
+  const other = new pkcs11js.PKCS11()
+  other.load(module.module)
+  other.C_Initialize()
+  const client = await open({ breaker })
+  await loseToken(client)
+  module.clear()
+  await breakerCloses(client)
+  expect(await encrypt(client)).toHaveLength(32)
+  expect(client.stats().moduleInitializations).toBe(0)
+  await client.close()
+  other.C_Finalize()
+})
+
+test('a module that another part of the process had initialised, and has finalised since, is initialised for the next client', async () => {
+  const other = new pkcs11js.PKCS11()
+  other.load(module.module)
+  other.C_Initialize()
+  await (await open()).close()
+  other.C_Finalize()
+  expect(await encrypt(await open())).toHaveLength(32)
+})
+
+test('a token that comes back is used again though its module’s C_Finalize fails', async () => {
+  const client = await open({ breaker })
+  module.fail('C_Finalize', 'CKR_GENERAL_ERROR')
+  await loseToken(client)
+  module.clear('C_OpenSession')
   await breakerCloses(client)
   expect(await encrypt(client)).toHaveLength(32)
 })
