@@ -15,9 +15,9 @@ export const USAGE = `usage: npm run -s faults -- [options]
   --seed N        what they are drawn with; without it a new one, which is printed
   --cell NAME     only the cells whose name (function:fault:moment) contains NAME; may be repeated
   --workers N     processes at a time; two for each processor unless given
-  --list          the cells, the exclusions and the known gaps, without running anything
+  --list          the names of the cells, without running anything
   --json          one JSON object on stdout in place of text
-  --mutations     break the library on purpose, five ways, and see that the product notices (npm run faults:mutations)
+  --mutations     break the library on purpose, and see that the product notices (npm run faults:mutations)
 `
 
 type Values = Omit<Arguments, 'cells'>

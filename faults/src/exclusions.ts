@@ -15,6 +15,8 @@ const RULES = {
     fn === 'C_Initialize' && moment !== 'start' && moment !== 'reinitialising',
   'a module is finalised by its last client, and before it is initialised again': ({ fn, moment }) =>
     fn === 'C_Finalize' && moment !== 'closing' && moment !== 'reinitialising',
+  'nothing is finalised of a module that has lost its initialisation, so no answer is lost': ({ fn, fault, moment }) =>
+    fn === 'C_Finalize' && fault === 'lost' && moment === 'reinitialising',
   'no session is open yet that could be dropped': ({ fn, fault, moment }) =>
     fault === 'dropped' && moment === 'start' && isOneOf(fn, [...LOADING, 'C_Initialize']),
 } as const satisfies Record<string, (cell: Cell) => boolean>

@@ -1,7 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { type Arguments, parseArguments, USAGE } from './arguments.js'
 import { allCells, type Cell, nameOf, sample } from './cells.js'
-import { knownGap } from './known-gaps.js'
 import { MUTATIONS } from './mutations.js'
 import { formatSummary, summarise } from './report.js'
 import { type Finished, supervise } from './run/supervise.js'
@@ -12,11 +11,10 @@ function log(message: string): void {
   process.stderr.write(`${message}\n`)
 }
 
-/** The cells that are meant; those of a known gap only where one is asked for by name. */
+/** The cells that are meant. */
 function choose({ cells: wanted, sample: count, seed }: Arguments, all: readonly Cell[]): Cell[] {
   const named = all.filter((cell) => wanted.length === 0 || wanted.some((part) => nameOf(cell).includes(part)))
-  const meant = named.filter((cell) => knownGap(cell) === undefined || wanted.includes(nameOf(cell)))
-  return sample(meant, count ?? meant.length, seed)
+  return sample(named, count ?? named.length, seed)
 }
 
 function showProgress(total: number): (finished: Finished) => void {
@@ -39,11 +37,6 @@ async function main(given: Arguments): Promise<void> {
   }
   const { cells: all, excluded } = allCells()
   const cells = choose(given, all)
-  const gaps = new Map<string, number>()
-  for (const cell of all) {
-    const gap = knownGap(cell)
-    if (gap !== undefined && !cells.includes(cell)) gaps.set(gap, (gaps.get(gap) ?? 0) + 1)
-  }
   if (given.list) {
     for (const cell of cells) process.stdout.write(`${nameOf(cell)}\n`)
     return
@@ -51,7 +44,7 @@ async function main(given: Arguments): Promise<void> {
   const begun = performance.now()
   const finished = await supervise(cells, given.workers ?? 2 * availableParallelism(), showProgress(cells.length))
   const seconds = (performance.now() - begun) / 1000
-  const summary = summarise(finished, { seed: given.seed, excluded, gaps, seconds })
+  const summary = summarise(finished, { seed: given.seed, excluded, seconds })
   process.stdout.write(given.json ? `${JSON.stringify(summary)}\n` : formatSummary(summary))
   if (summary.violations.length > 0 || finished.length < cells.length) process.exitCode = 1
 }

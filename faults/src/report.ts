@@ -1,18 +1,19 @@
 import type { RuleName } from './exclusions.js'
 import { nameOf } from './cells.js'
 import type { Finished } from './run/supervise.js'
-import type { Violation } from './violation.js'
+import { INVARIANTS, type Violation } from './violation.js'
 
 /** What a run has come to. */
 export interface Summary {
   seed: number
   /** cells that were run */
   cells: number
-  /** of those, how many had their fault meet a call */
-  met: number
+  /** of those, the ones in which the library did not come to call the function while it failed */
+  unmet: string[]
   violations: (Violation & { cell: string })[]
+  /** what did not hold once, and did twice when the cell was run again; a machine that had other things to do explains it, a rare race too */
+  unrepeated: (Violation & { cell: string })[]
   excluded: Record<string, number>
-  gaps: Record<string, number>
   promises: { fulfilled: number; rejected: number; unsettled: number }
   /** the latest that any promise settled after its deadline */
   latestMs: number
@@ -23,7 +24,7 @@ export interface Summary {
 
 export function summarise(
   finished: readonly Finished[],
-  known: { seed: number; excluded: ReadonlyMap<RuleName, number>; gaps: ReadonlyMap<string, number>; seconds: number },
+  known: { seed: number; excluded: ReadonlyMap<RuleName, number>; seconds: number },
 ): Summary {
   const results = finished.flatMap(({ result }) => result ?? [])
   const most = (values: number[]): number => Number(values.reduce((a, b) => Math.max(a, b), 0).toFixed(1))
@@ -32,10 +33,10 @@ export function summarise(
   return {
     seed: known.seed,
     cells: finished.length,
-    met: results.filter(({ met }) => met).length,
+    unmet: finished.filter(({ result }) => result?.met === false).map(({ cell }) => nameOf(cell)),
     violations: finished.flatMap(({ cell, violations }) => violations.map((each) => ({ cell: nameOf(cell), ...each }))),
+    unrepeated: finished.flatMap(({ cell, unrepeated }) => unrepeated.map((each) => ({ cell: nameOf(cell), ...each }))),
     excluded: Object.fromEntries(known.excluded),
-    gaps: Object.fromEntries(known.gaps),
     promises: { fulfilled: sum('fulfilled'), rejected: sum('rejected'), unsettled: sum('unsettled') },
     latestMs: most(results.map(({ latestMs }) => latestMs)),
     longestHold: {
@@ -47,16 +48,23 @@ export function summarise(
 }
 
 export function formatSummary(summary: Summary): string {
-  const { cells, met, violations, excluded, gaps, promises, latestMs, longestHold, seconds, seed } = summary
+  const { cells, unmet, violations, unrepeated, excluded, promises, latestMs, longestHold, seconds, seed } = summary
   const lines = [
     ...Object.entries(excluded).map(([why, count]) => `${count} cells left out: ${why}`),
-    ...Object.entries(gaps).map(([why, count]) => `${count} cells not run, a known gap: ${why}`),
     `${promises.fulfilled} answers, each verified; ${promises.rejected} errors, each typed; ${promises.unsettled} promises unsettled`,
     `the latest promise settled ${latestMs} ms after its deadline`,
     `the longest hold of the event loop: ${longestHold.sleptMs} ms asleep, ${longestHold.ranMs} ms computing`,
-    `${cells - met} cells in which the library did not come to call the function while it failed`,
+    `${unmet.length} cells in which the library did not come to call the function while it failed${named(unmet)}`,
+    ...unrepeated.map(
+      ({ cell, invariant, detail }) => `once, and not again: ${cell}: ${INVARIANTS[invariant]}: ${detail}`,
+    ),
     `seed ${seed}, ${seconds} s`,
     `${cells} cells, ${violations.length} violations`,
   ]
   return `${lines.join('\n')}\n`
+}
+
+/** Enough of them to look at. */
+function named(cells: readonly string[]): string {
+  return cells.length === 0 ? '' : `: ${cells.slice(0, 10).join(', ')}${cells.length > 10 ? ', …' : ''}`
 }

@@ -1,4 +1,4 @@
-import type { Counters, RuleId } from 'pkcs11-chaos'
+import type { Counters, Rule, RuleId } from 'pkcs11-chaos'
 import { type Client, type ClientOptions, type ClientStats, Pkcs11PoolError } from 'pkcs11-pool'
 import { type Cell, nameOf } from '../cells.js'
 import { FAULTS } from '../faults.js'
@@ -46,7 +46,10 @@ export class CellRun {
     this.#before = this.applied
     const effect = FAULTS[fault]
     const times = once || fault === 'dropped' ? { times: 1 } : {}
-    const [id] = await this.world.chaos.rules.set([{ on: fn, ...effect, ...times }])
+    // A module that has the newer of the two ways to load it is asked in the older one only where the newer one fails.
+    const newer: Rule[] =
+      fn === 'C_GetFunctionList' ? [{ on: 'C_GetInterface', fail: 'CKR_FUNCTION_NOT_SUPPORTED' }] : []
+    const [id] = await this.world.chaos.rules.set([{ on: fn, ...effect, ...times }, ...newer])
     this.#rule = id
   }
 

@@ -1,7 +1,7 @@
 import type { Client } from 'pkcs11-pool'
 import { STALLING } from '../faults.js'
 import type { MomentName } from '../moments.js'
-import { CONNECT_MS, OPTIONS, POOL } from '../settings.js'
+import { CONNECT_MS, OPTIONS, POOL, SLACK_MS } from '../settings.js'
 import type { CellRun } from './cell-run.js'
 
 /** Brings a cell to its moment, and has the fault meet the load there. When it resolves, the fault is still on. */
@@ -31,17 +31,12 @@ export const STAGES: Record<MomentName, (run: CellRun) => Promise<void>> = {
   async busy(run) {
     const client = await run.open()
     if (client === undefined) return
-    const over = new AbortController()
-    const lane = async (): Promise<void> => {
-      while (!over.signal.aborted) await run.round(client)
-    }
-    const lanes = [lane(), lane()]
-    await run.round(client)
-    await run.inject()
-    await run.met(100)
-    await run.round(client)
-    over.abort()
-    await Promise.all(lanes)
+    await whileBusy(run, client, async () => {
+      await run.round(client)
+      await run.inject()
+      await run.met(100)
+      await run.round(client)
+    })
   },
 
   async 'at-max'(run) {
@@ -75,10 +70,16 @@ export const STAGES: Record<MomentName, (run: CellRun) => Promise<void>> = {
     const client = await run.open()
     if (client === undefined) return
     await run.round(client)
-    const inUse = [run.round(client), run.round(client)]
-    await run.inject()
-    await run.close(client)
-    await Promise.all(inUse)
+    let closing: Promise<void> | undefined
+    await whileBusy(run, client, async () => {
+      await run.inject()
+      const opens = run.cell.fn === 'C_OpenSession'
+      if (opens) client.reset()
+      // Who waits for a session when the client closes never calls anything: the fault would meet nobody.
+      if (opens || run.load.some(({ calls }) => calls.includes(run.cell.fn))) await run.met(SLACK_MS)
+      closing = run.close(client)
+    })
+    await closing
   },
 
   async recovering(run) {
@@ -100,6 +101,18 @@ export const STAGES: Record<MomentName, (run: CellRun) => Promise<void>> = {
     await Promise.all([run.round(client), run.round(client)])
     await run.round(client)
   },
+}
+
+/** Two callers, each of whom begins another round when one is over. */
+async function whileBusy(run: CellRun, client: Client, meanwhile: () => Promise<void>): Promise<void> {
+  const over = new AbortController()
+  const lane = async (): Promise<void> => {
+    while (!over.signal.aborted) await run.round(client)
+  }
+  const lanes = [lane(), lane()]
+  await meanwhile()
+  over.abort()
+  await Promise.all(lanes)
 }
 
 /** First one call fails, then each. What holds calls up does so from the first on. */

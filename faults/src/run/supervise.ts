@@ -8,14 +8,19 @@ import { WorkerProcess } from './worker-process.js'
 export interface Finished {
   cell: Cell
   violations: Violation[]
+  /** what did not hold the first time, and did when the cell was run again */
+  unrepeated: Violation[]
   /** undefined where its process died */
   result: CellResult | undefined
 }
 
 /** How many broken cells are enough to stop at. */
 const MOST_BROKEN = 200
-/** How often a loop that stood still has to do so again, in processes of their own: what a busy machine does once, it does not do thrice. */
+/** How often what a busy machine may have done has to happen again, in processes of their own: it does not do it thrice. */
 const CONFIRMATIONS = 2
+
+/** What changes a process for good when it fails. */
+const UNSETTLING: readonly string[] = ['C_Initialize', 'C_Finalize']
 
 /** Runs cells in several processes at once, and a new one after each that died or whose cell broke an invariant. */
 export async function supervise(
@@ -29,8 +34,8 @@ export async function supervise(
   const lane = async (): Promise<void> => {
     let worker: WorkerProcess | undefined
     /**
-     * In the worker that there is, or in a new one. What may have changed it ends it: a violation, and a C_Finalize that failed, after
-     * which the library does not know whose initialisation there is, and never finalises the module again.
+     * In the worker that there is, or in a new one. What may have changed it ends it: a violation, and a C_Initialize or C_Finalize that
+     * failed, after which the library does not know whose initialisation there is, and never finalises the module again.
      */
     const runIt = async (cell: Cell): Promise<Finished> => {
       // What happens while the module is loaded happens once a process.
@@ -38,12 +43,14 @@ export async function supervise(
       if (cold) await worker?.end()
       if (cold || worker?.alive !== true) worker = await WorkerProcess.start(!cold)
       const finished = toFinished(cell, await worker.run(cell))
-      if (cold || cell.fn === 'C_Finalize' || finished.violations.length > 0) await worker.end()
+      if (cold || UNSETTLING.includes(cell.fn) || finished.violations.length > 0) await worker.end()
       return finished
     }
     for (let cell = queue.shift(); cell !== undefined && broken < MOST_BROKEN; cell = queue.shift()) {
-      let finished = await runIt(cell)
-      for (let again = 0; again < CONFIRMATIONS && onlyHeld(finished); again += 1) finished = await runIt(cell)
+      const first = await runIt(cell)
+      let finished = first
+      for (let again = 0; again < CONFIRMATIONS && mayBeTheMachine(finished); again += 1) finished = await runIt(cell)
+      if (finished.violations.length === 0) finished.unrepeated = first.violations
       all.push(finished)
       if (finished.violations.length > 0) broken += 1
       onFinished(finished)
@@ -55,11 +62,12 @@ export async function supervise(
 }
 
 function toFinished(cell: Cell, answer: Awaited<ReturnType<WorkerProcess['run']>>): Finished {
-  if (!('died' in answer)) return { cell, violations: answer.violations, result: answer }
+  if (!('died' in answer)) return { cell, violations: answer.violations, unrepeated: [], result: answer }
   const detail = `the process of ${nameOf(cell)} ended: ${answer.died}`
-  return { cell, violations: [{ invariant: 'process', detail }], result: undefined }
+  return { cell, violations: [{ invariant: 'process', detail }], unrepeated: [], result: undefined }
 }
 
-function onlyHeld({ violations }: Finished): boolean {
-  return violations.length > 0 && violations.every(({ invariant }) => invariant === 'loop')
+/** Without a processor for long enough, the loop stands still, and calls pass their deadlines though the fault is over. */
+function mayBeTheMachine({ violations }: Finished): boolean {
+  return violations.length > 0 && violations.every(({ invariant }) => invariant === 'loop' || invariant === 'service')
 }
