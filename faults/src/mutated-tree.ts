@@ -69,15 +69,16 @@ export class MutatedTree {
     rmSync(this.#root, { recursive: true, force: true })
   }
 
+  /** The TypeScript each time: what is built of it may be the mutation before. */
   #build({ native, name }: Mutation): void {
-    const [command, words, cwd] = native
-      ? ['npx', ['node-gyp', 'configure', 'build'], this.#library]
-      : [
-          join(this.#root, 'node_modules/.bin/tsc'),
-          ['-p', '.', '--noUnusedLocals', 'false', '--noUnusedParameters', 'false'],
-          this.#library,
-        ]
-    const built = spawnSync(command, words, { cwd, encoding: 'utf8' })
-    if (built.status !== 0) throw new Error(`'${name}' cannot be built: ${built.stdout}${built.stderr}`)
+    const tsc = join(this.#root, 'node_modules/.bin/tsc')
+    const commands: [string, string[]][] = [
+      [tsc, ['-p', '.', '--noUnusedLocals', 'false', '--noUnusedParameters', 'false']],
+    ]
+    if (native) commands.push(['npx', ['node-gyp', 'configure', 'build']])
+    for (const [command, words] of commands) {
+      const built = spawnSync(command, words, { cwd: this.#library, encoding: 'utf8' })
+      if (built.status !== 0) throw new Error(`'${name}' cannot be built: ${built.stdout}${built.stderr}`)
+    }
   }
 }

@@ -66,6 +66,14 @@ export const MUTATIONS: readonly Mutation[] = [
     notices: ['service'],
   },
   {
+    name: 'a lost wake-up: a session that was validated for a caller is not handed to it',
+    file: 'src/pool/core.ts',
+    before: 'else if (!this.handOver(entry, now)) {',
+    after: 'else {',
+    cells: ['C_Encrypt:caller:at-max', 'C_Encrypt:closed:first-use'],
+    notices: ['service'],
+  },
+  {
     name: 'the lock of the engine is held while a call is in the module',
     file: 'native/worker.cc',
     before:
