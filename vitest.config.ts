@@ -6,7 +6,7 @@ export default defineConfig({
     include: [
       'packages/*/test/**/*.test.ts',
       'bench/test/**/*.test.ts',
-      'faults/test/{cells,load}.test.ts',
+      'faults/test/**/*.test.ts',
       'test/**/*.test.ts',
     ],
     // a process a file: SoftHSM reads its configuration from the process's environment, and PKCS#11 knows one application a process
