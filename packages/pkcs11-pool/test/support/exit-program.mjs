@@ -1,7 +1,7 @@
 // A program that ends while its clients are in the middle of something. Run by process-exit.test.ts on the built library; as a
 // worker thread it is one of its own workers.
 //
-//   node exit-program.mjs SCENARIO CLIENT-OPTIONS
+//   node exit-program.mjs SCENARIO CLIENT-OPTIONS ROUNDS
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
@@ -69,8 +69,8 @@ const scenarios = {
     client.close()
     process.exit(STATUS)
   },
-  async 'terminates its workers'(client) {
-    for (let round = 0; round < 10; round += 1) {
+  async 'terminates its workers'(client, rounds) {
+    for (let round = 0; round < Number(rounds); round += 1) {
       const workers = await startWorkers(2)
       await encrypt(client)
       await Promise.all(workers.map((worker) => worker.terminate()))
@@ -84,8 +84,8 @@ const scenarios = {
 }
 
 if (isMainThread) {
-  const [, , scenario, options] = process.argv
-  await scenarios[scenario](await createClient(JSON.parse(options)))
+  const [, , scenario, options, rounds] = process.argv
+  await scenarios[scenario](await createClient(JSON.parse(options)), rounds)
 } else {
   keepBusy(await createClient(workerData))
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a message port, not a window
