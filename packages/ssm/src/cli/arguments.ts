@@ -31,6 +31,8 @@ const COMMANDS = {
   'signing-key rotate': { flags: ['revoke'] },
   'audit verify': { flags: ['file', 'public-key'] },
   'audit export': { flags: [] },
+  'config check': { flags: ['json'] },
+  'config example': { flags: [] },
   help: { flags: [] },
   version: { flags: [] },
 } as const satisfies Record<string, CommandShape>
@@ -100,7 +102,7 @@ function commandOf(positionals: readonly string[]): { name: CommandName; rest: r
     throw new ConfigError(
       'command',
       'none',
-      'one of serve, init, account, audit, signing-key, help, version; try ssm --help',
+      'one of serve, init, account, audit, signing-key, config, help, version; try ssm --help',
     )
   }
   if (isCommand(first)) return { name: first, rest: positionals.slice(1) }

@@ -26,6 +26,8 @@ Usage:
   ssm audit export --data DIR                  writes the audit to standard output, an entry a line
   ssm audit verify --data DIR | --file EXPORT  tells whether the audit is what was written; 1 where it is not, and which entry
                                                [--public-key PEM: the key to verify an export with]
+  ssm config check [--config FILE] [--json]    says all that is wrong with the configuration that serve would read; 2 where something is
+  ssm config example [flags]                   writes a YAML file with every setting explained, and in force those given by flags
   ssm --help                                   this text
   ssm --version                                the version
 

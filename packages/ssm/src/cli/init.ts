@@ -1,14 +1,14 @@
 import { resolve } from 'node:path'
 import { readTokenAccess } from '../config/config.js'
 import { ConfigError } from '../config/config-error.js'
-import { Layers, layerOfEnvironment, layerOfFlags } from '../config/layers.js'
+import { readLayers } from '../config/sources.js'
 import { initialise } from '../init/init.js'
 import type { Command } from './arguments.js'
 import { EXIT } from './exit-codes.js'
 
 /** Makes a data folder, and shows the passwords of its accounts this once. */
 export async function init({ flags, own }: Command): Promise<number> {
-  const layers = new Layers([layerOfFlags(flags), layerOfEnvironment(process.env)])
+  const layers = readLayers(process.env, flags, (line) => void process.stderr.write(`ssm: ${line}\n`))
   const data = layers.text('data')
   if (data === undefined) throw new ConfigError('--data', 'nothing', 'the folder to make, such as --data /var/lib/ssm')
   const path = resolve(data.value)

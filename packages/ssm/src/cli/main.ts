@@ -6,6 +6,7 @@ import { StoreError } from '../store/store-error.js'
 import { account } from './account.js'
 import { parseCommand } from './arguments.js'
 import { exportAudit, verifyAudit } from './audit.js'
+import { checkConfiguration, showExample } from './config.js'
 import { EXIT } from './exit-codes.js'
 import { helpText } from './help.js'
 import { init } from './init.js'
@@ -46,6 +47,10 @@ export async function main(args: readonly string[]): Promise<number> {
         return await verifyAudit(command)
       case 'audit export':
         return await exportAudit(command)
+      case 'config check':
+        return await checkConfiguration(command)
+      case 'config example':
+        return await showExample(command)
       default:
         return await account(command)
     }

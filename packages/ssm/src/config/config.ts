@@ -2,7 +2,7 @@ import { parseBindAddress } from './bind-address.js'
 import { ConfigError } from './config-error.js'
 import { checkModuleFile, checkPinFile } from './files.js'
 import type { Layers } from './layers.js'
-import { readSources } from './sources.js'
+import { readSources, type Sources } from './sources.js'
 
 /** Which token to use. */
 export type TokenSelector = { label: string } | { serial: string } | { slot: number }
@@ -69,15 +69,21 @@ export function loadConfig(
   flags: ReadonlyMap<string, string>,
   notice: (line: string) => void = () => {},
 ): SsmConfig {
-  const { layers, data } = readSources(env, flags, notice)
+  return configOf(readSources(env, flags, notice))
+}
+
+/**
+ * The configuration that was given. With layers that let errors pass it says all that is wrong, and what it gives means nothing.
+ *
+ * @throws ConfigError
+ */
+export function configOf({ layers, data }: Sources): SsmConfig {
   const bindAddr = layers.text('bindAddr')
-  if (bindAddr !== undefined) parseBindAddress(bindAddr.value, bindAddr.source)
+  layers.attempt(() => bindAddr && parseBindAddress(bindAddr.value, bindAddr.source), undefined)
 
   const maxSessions = layers.integer('maxSessions', 1, SESSIONS_LIMIT) ?? DEFAULTS.maxSessions
   const minSessions = layers.integer('minSessions', 0, SESSIONS_LIMIT)
-  if (minSessions !== undefined && minSessions > maxSessions) {
-    throw new ConfigError('SSM_MIN_SESSIONS', String(minSessions), `at most SSM_MAX_SESSIONS, which is ${maxSessions}`)
-  }
+  layers.attempt(() => requireOrder(layers, minSessions, maxSessions), undefined)
 
   const connect = layers.choice('connect', { eager: 'eager', lazy: 'lazy' } as const) ?? DEFAULTS.connect
   return {
@@ -91,7 +97,7 @@ export function loadConfig(
     keyCache: layers.choice('keyCache', { on: true, off: false }) ?? DEFAULTS.keyCache,
     auditFailClosed:
       layers.choice('auditFailClosed', { changes: 'changes', all: 'all' } as const) ?? DEFAULTS.auditFailClosed,
-    instance: readInstance(layers),
+    instance: layers.attempt(() => readInstance(layers), DEFAULTS.instance),
   }
 }
 
@@ -100,17 +106,31 @@ export type TokenAccess = Pick<SsmConfig, 'pkcsPath' | 'token' | 'pin'>
 
 /** @throws ConfigError on what is missing or malformed */
 export function readTokenAccess(layers: Layers): TokenAccess {
+  return {
+    pkcsPath: layers.attempt(() => readModule(layers), ''),
+    token: layers.attempt(() => readToken(layers), { label: '' }),
+    pin: layers.attempt(() => readPin(layers), { value: '' }),
+  }
+}
+
+function readModule(layers: Layers): string {
   const pkcsPath = layers.text('pkcsPath')
   if (pkcsPath === undefined) {
-    throw new ConfigError(
-      'SSM_PKCS_PATH',
-      'nothing',
+    throw layers.missing(
+      'pkcsPath',
       "the path of the token's PKCS#11 library, such as /usr/lib/softhsm/libsofthsm2.so; set it, give --pkcs-path, or give --data " +
         'with a folder that ssm init made',
     )
   }
   checkModuleFile(pkcsPath.value, pkcsPath.source)
-  return { pkcsPath: pkcsPath.value, token: readToken(layers), pin: readPin(layers) }
+  return pkcsPath.value
+}
+
+function requireOrder(layers: Layers, minSessions: number | undefined, maxSessions: number): void {
+  if (minSessions === undefined || minSessions <= maxSessions) return
+  const most = layers.text('maxSessions')?.source ?? 'SSM_MAX_SESSIONS'
+  const source = layers.text('minSessions')?.source ?? 'SSM_MIN_SESSIONS'
+  throw new ConfigError(source, String(minSessions), `at most ${most}, which is ${maxSessions}`)
 }
 
 /** How many sessions are kept open unless it is said: a service that connects lazily holds none ready. */
@@ -139,9 +159,8 @@ function readToken(layers: Layers): TokenSelector {
     case 'lotsNumber':
       return { slot: layers.integer('lotsNumber', 0, SLOT_LIMIT) ?? 0 }
     case undefined:
-      throw new ConfigError(
-        'SSM_TOKEN_LABEL',
-        'nothing',
+      throw layers.missing(
+        'tokenLabel',
         'the label of the token; set it, or SSM_TOKEN_SERIAL, or SSM_LOTS_NUMBER (the slot)',
       )
   }
@@ -160,10 +179,6 @@ function readPin(layers: Layers): PinSource {
       return source === 'SSM_PIN' ? { env: 'SSM_PIN' } : { value }
     }
     case undefined:
-      throw new ConfigError(
-        'SSM_PIN_FILE',
-        'nothing',
-        'the path of a file with the PIN, readable by this user only; set it, or SSM_PIN',
-      )
+      throw layers.missing('pinFile', 'the path of a file with the PIN, readable by this user only; set it, or SSM_PIN')
   }
 }

@@ -3,8 +3,8 @@ import { ConfigError } from './config-error.js'
 import { SETTINGS, type Setting, type SettingName } from './settings.js'
 
 const ALL = Object.entries(SETTINGS) as [SettingName, Setting][]
-const BY_VARIABLE = new Map(ALL.map(([name, { env }]) => [env, name]))
-const BY_FLAG = new Map(
+const BY_VARIABLE = new Map<string, SettingName>(ALL.map(([name, { env }]) => [env, name]))
+const BY_FLAG = new Map<string, SettingName>(
   ALL.flatMap(([name, { flag, alias }]) =>
     [flag, alias].flatMap((each) => (each === null || each === undefined ? [] : [[each, name] as const])),
   ),
@@ -33,6 +33,11 @@ export function settingOfFlag(flag: string, more: readonly string[] = []): Setti
     BY_FLAG.get(flag) ??
     refuse(`--${flag}`, 'an unknown flag', `one of ${known.join(', ')}${didYouMean(`--${flag}`, known)}`)
   )
+}
+
+/** The setting that a variable or a flag with its `--` names. */
+export function settingNamed(name: string): SettingName | undefined {
+  return BY_VARIABLE.get(name) ?? (name.startsWith('--') ? BY_FLAG.get(name.slice(2)) : undefined)
 }
 
 function refuse(setting: string, got: string, expected: string): never {

@@ -1,4 +1,4 @@
-import { ConfigError } from './config-error.js'
+import { ConfigError, MissingSetting, type Refuse, refuseAtOnce } from './config-error.js'
 import { settingOfFlag, settingOfVariable } from './known-names.js'
 import { SETTINGS, type SettingName } from './settings.js'
 
@@ -6,6 +6,14 @@ import { SETTINGS, type SettingName } from './settings.js'
 export interface Given {
   value: string
   source: string
+}
+
+/** Where in a file something stands. */
+export interface FilePlace {
+  file: string
+  /** from 1 */
+  line: number
+  key: string
 }
 
 /** What one source gives: the command line, the environment, or a file. */
@@ -31,32 +39,72 @@ export function layerOfFlags(flags: ReadonlyMap<string, string>): Layer {
 /**
  * The variables that begin with `SSM_`. The value of SSM_PIN is not read: the library does that, natively.
  *
- * @throws ConfigError on an unknown variable
+ * @param refuse hears of unknown variables
  */
-export function layerOfEnvironment(env: Readonly<Record<string, string | undefined>>): Layer {
+export function layerOfEnvironment(
+  env: Readonly<Record<string, string | undefined>>,
+  refuse: Refuse = refuseAtOnce,
+): Layer {
   const layer = new Map<SettingName, Given>()
   for (const variable of Object.keys(env)) {
     if (!variable.startsWith('SSM_')) continue
-    const name = settingOfVariable(variable)
+    const name = attempt(refuse, () => settingOfVariable(variable), undefined)
+    if (name === undefined) continue
     const value = name === 'pin' ? 'is set' : env[variable]
     if (value !== undefined) layer.set(name, { value, source: variable })
   }
   return layer
 }
 
-/** Several sources, the one that counts most first: answers each setting from the first that has it. */
+/** What `read` gives; where it throws a ConfigError that `refuse` lets pass, `otherwise`. */
+export function attempt<T>(refuse: Refuse, read: () => T, otherwise: T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    refuse(error)
+    return otherwise
+  }
+}
+
+/**
+ * Several sources, the one that counts most first: answers each setting from the first that has it. Where it says `@throws`, an error goes
+ * to `refuse`, and where that lets it pass the setting counts as not given.
+ */
 export class Layers {
   readonly #layers: readonly Layer[]
+  readonly #refuse: Refuse
+  readonly #file: string | undefined
 
-  constructor(layers: readonly Layer[]) {
+  /** @param file the file of settings that was given, to be named where one is missing */
+  constructor(layers: readonly Layer[], refuse: Refuse = refuseAtOnce, file?: string) {
     this.#layers = layers
+    this.#refuse = refuse
+    this.#file = file
+  }
+
+  /** What `read` gives, or `otherwise` where it throws a ConfigError that may pass. */
+  attempt<T>(read: () => T, otherwise: T): T {
+    return attempt(this.#refuse, read, otherwise)
+  }
+
+  /** The error for a setting that is given nowhere. */
+  missing(name: SettingName, expected: string): MissingSetting {
+    const place = this.#file === undefined ? SETTINGS[name].env : `${this.#file} ${name}`
+    return new MissingSetting(name, place, expected)
+  }
+
+  /** Where each setting comes from. */
+  sources(): Map<SettingName, string> {
+    return new Map(this.#layers.toReversed().flatMap((layer) => [...layer].map(([name, { source }]) => [name, source])))
   }
 
   /** The setting as text. @throws ConfigError on an empty one */
   text(name: SettingName): Given | undefined {
     const given = this.#layers.find((layer) => layer.has(name))?.get(name)
-    if (given?.value === '') throw new ConfigError(given.source, 'nothing', 'a value; leave it out for the default')
-    return given
+    if (given?.value !== '') return given
+    this.#refuse(new ConfigError(given.source, 'nothing', 'a value; leave it out for the default'))
+    return undefined
   }
 
   /** @throws ConfigError on anything but a decimal integer from `min` to `max` */
@@ -65,7 +113,8 @@ export class Layers {
     if (given === undefined) return undefined
     const number = /^\d+$/.test(given.value) ? Number(given.value) : Number.NaN
     if (number >= min && number <= max) return number
-    throw new ConfigError(given.source, JSON.stringify(given.value), `an integer from ${min} to ${max}`)
+    this.#refuse(new ConfigError(given.source, JSON.stringify(given.value), `an integer from ${min} to ${max}`))
+    return undefined
   }
 
   /** @throws ConfigError on anything but one of the keys of `values` */
@@ -73,7 +122,8 @@ export class Layers {
     const given = this.text(name)
     if (given === undefined) return undefined
     if (Object.hasOwn(values, given.value)) return values[given.value]
-    throw new ConfigError(given.source, JSON.stringify(given.value), Object.keys(values).join(' or '))
+    this.#refuse(new ConfigError(given.source, JSON.stringify(given.value), Object.keys(values).join(' or ')))
+    return undefined
   }
 
   /**
@@ -86,9 +136,9 @@ export class Layers {
       const given = names.filter((name) => layer.has(name))
       if (given.length > 1) {
         const sources = given.map((name) => layer.get(name)?.source ?? SETTINGS[name].env)
-        throw new ConfigError(sources[0] ?? '', `${sources.join(' and ')} together`, 'only one of them')
+        this.#refuse(new ConfigError(sources[0] ?? '', `${sources.join(' and ')} together`, 'only one of them'))
       }
-      if (given.length === 1) return given[0]
+      if (given.length > 0) return given[0]
     }
     return undefined
   }

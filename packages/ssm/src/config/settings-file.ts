@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml'
 import { didYouMean } from '../nearest.js'
-import { ConfigError } from './config-error.js'
+import { ConfigError, type Refuse } from './config-error.js'
 import { refuseOpenFile } from './files.js'
-import type { Given, Layer } from './layers.js'
+import { attempt, type FilePlace, type Given, type Layer } from './layers.js'
 import { SETTINGS, type Setting, type SettingName } from './settings.js'
 
 /** Keys of the Go service's file that mean nothing here, with what to tell about it; null where there is nothing to tell. */
@@ -24,14 +24,27 @@ const OTHERS_KEYS: Readonly<Record<string, string | null>> = {
   mongodb: 'accounts and audit live in the data folder here, in SQLite',
 }
 
+/** Who hears what of a file of settings. */
+export interface SettingsFileListeners {
+  /** what of the file has no effect */
+  notice: (line: string) => void
+  /** what is wrong in it */
+  refuse: Refuse
+  /** takes what stands where, by how an error names it */
+  places: Map<string, FilePlace>
+}
+
 /**
  * Reads a YAML file of settings: one map, its keys as in {@link SETTINGS}. The Go service's file is read as it is, under its
  * `configuration` or without.
  *
- * @param notice hears what of the file has no effect
- * @throws ConfigError naming file, line and key
+ * @throws ConfigError naming file, line and key, unless `refuse` lets it pass
  */
-export function readSettingsFile(path: string, setting: string, notice: (line: string) => void): Layer {
+export function readSettingsFile(
+  path: string,
+  setting: string,
+  { notice, refuse, places }: SettingsFileListeners,
+): Layer {
   const lines = new LineCounter()
   // every value as text: the settings know what they are, and a PIN keeps its leading zeros
   const document = parseDocument(readText(path, setting), { schema: 'failsafe', lineCounter: lines })
@@ -39,14 +52,15 @@ export function readSettingsFile(path: string, setting: string, notice: (line: s
   if (broken !== undefined) {
     // the parser's own message quotes the line, which may hold a PIN
     throw new ConfigError(
-      `${path}:${broken.linePos?.[0].line ?? 1}`,
-      'what is no YAML',
+      atLine(broken.linePos?.[0].line ?? 1),
+      broken.code === 'DUPLICATE_KEY' ? 'a key a second time' : 'what is no YAML',
       `a map of settings (${broken.code})`,
     )
   }
   const layer = new Map<SettingName, Given>()
-  readMap(document.contents)
-  if (layer.has('pin')) refuseOpenFile(path, setting)
+  attempt(refuse, () => readMap(document.contents), undefined)
+  const pin = layer.get('pin')
+  if (pin !== undefined) attempt(refuse, () => refuseOpenFile(path, pin.source), undefined)
   return layer
 
   function readMap(map: Node | null): void {
@@ -54,9 +68,15 @@ export function readSettingsFile(path: string, setting: string, notice: (line: s
     if (!isMap(map)) throw new ConfigError(at(map), 'no map', 'settings, such as bindAddr: 127.0.0.1:8080')
     for (const { key, value } of map.items) {
       const name = isScalar(key) ? String(key.value) : ''
-      const source = `${at(key as Node)} ${name}`
-      if (name === 'configuration') readMap(value as Node | null)
-      else readSetting(name, source, value as Node | null)
+      const source = at(key as Node, name)
+      attempt(
+        refuse,
+        () => {
+          if (name === 'configuration') readMap(value as Node | null)
+          else readSetting(name, source, value as Node | null)
+        },
+        undefined,
+      )
     }
   }
 
@@ -84,8 +104,14 @@ export function readSettingsFile(path: string, setting: string, notice: (line: s
     layer.set(name, { value: isPath === true && text !== '' ? resolve(dirname(path), text) : text, source })
   }
 
-  function at(node: Node): string {
-    return `${path}:${lines.linePos(node.range?.[0] ?? 0).line}`
+  function at(node: Node, key = ''): string {
+    return atLine(lines.linePos(node.range?.[0] ?? 0).line, key)
+  }
+
+  function atLine(line: number, key = ''): string {
+    const source = `${path}:${line}${key === '' ? '' : ` ${key}`}`
+    places.set(source, { file: path, line, key })
+    return source
   }
 }
 

@@ -35,7 +35,7 @@ describe('a file of settings', () => {
     const { config } = load('pkcsPath: module.so\nlotsNumber: 0\npin: 0012\n')
     expect(config).toMatchObject({ pin: { value: '0012' }, token: { slot: 0 } })
     expect(() => load('pkcsPath: module.so\nlotsNumber: 0\npin: 0012\n', {}, 0o644)).toThrow(
-      /SSM_CONFIG: got .* with mode 0644, open to every user/,
+      /ssm\.yaml:3 pin: got .* with mode 0644, open to every user/,
     )
   })
 
@@ -71,7 +71,7 @@ describe('a file of settings', () => {
     ['no value', `${REQUIRED}bindAddr:\n`, /ssm\.yaml:4 bindAddr: got nothing, expected a value/],
     ['a list', `${REQUIRED}bindAddr: [a]\n`, /ssm\.yaml:4 bindAddr: got a list or a map, expected one value/],
     ['a list of settings', '- a\n', /ssm\.yaml:1: got no map/],
-    ['a key twice', `${REQUIRED}tokenLabel: x\n`, /ssm\.yaml:4: got what is no YAML/],
+    ['a key twice', `${REQUIRED}tokenLabel: x\n`, /ssm\.yaml:4: got a key a second time/],
     [
       'HTTPS',
       `${REQUIRED}isHttps: true\n`,
