@@ -3,15 +3,9 @@ import { SigningKeyMissing } from '../auth/signing-keys.js'
 import { ConfigError } from '../config/config-error.js'
 import { packageVersion } from '../package-version.js'
 import { StoreError } from '../store/store-error.js'
-import { account } from './account.js'
 import { parseCommand } from './arguments.js'
-import { exportAudit, verifyAudit } from './audit.js'
-import { checkConfiguration, showExample } from './config.js'
 import { EXIT } from './exit-codes.js'
 import { helpText } from './help.js'
-import { init } from './init.js'
-import { serve } from './serve.js'
-import { rotate } from './signing-key.js'
 
 /**
  * The library's errors that starting again does not mend. A rejected PIN above all: each start would use up one of the token's tries.
@@ -30,6 +24,7 @@ const CONFIGURATION_ERRORS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 export async function main(args: readonly string[]): Promise<number> {
   try {
     const command = parseCommand(args)
+    // each loads what it needs: most commands need no web server
     switch (command.name) {
       case 'help':
         process.stdout.write(helpText())
@@ -38,21 +33,21 @@ export async function main(args: readonly string[]): Promise<number> {
         process.stdout.write(`${packageVersion()}\n`)
         return EXIT.OK
       case 'serve':
-        return await serve(command.flags)
+        return await (await import('./serve.js')).serve(command.flags)
       case 'init':
-        return await init(command)
+        return await (await import('./init.js')).init(command)
       case 'signing-key rotate':
-        return await rotate(command)
+        return await (await import('./signing-key.js')).rotate(command)
       case 'audit verify':
-        return await verifyAudit(command)
+        return await (await import('./audit.js')).verifyAudit(command)
       case 'audit export':
-        return await exportAudit(command)
+        return await (await import('./audit.js')).exportAudit(command)
       case 'config check':
-        return await checkConfiguration(command)
+        return await (await import('./config.js')).checkConfiguration(command)
       case 'config example':
-        return await showExample(command)
+        return await (await import('./config.js')).showExample(command)
       default:
-        return await account(command)
+        return await (await import('./account.js')).account(command)
     }
   } catch (error) {
     process.stderr.write(`ssm: ${describe(error)}\n`)
