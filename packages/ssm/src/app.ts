@@ -8,8 +8,10 @@ import { describeRoutes } from './documentation/openapi.js'
 import { ClientHsm } from './hsm/client-hsm.js'
 import { LabelKeys } from './hsm/label-keys.js'
 import { Readiness } from './hsm/readiness.js'
+import { ServiceMetrics } from './metrics/service-metrics.js'
 import { controlAccess } from './plugins/access.js'
 import { type AuditOptions, auditRequests } from './plugins/audit.js'
+import { measureRequests } from './plugins/metrics.js'
 import { KnownMethods } from './plugins/known-methods.js'
 import { requireLoopbackHost } from './plugins/loopback-host.js'
 import { answerBrokenRequest } from './problems/broken-request.js'
@@ -25,6 +27,7 @@ import { generateKeyRoutes } from './routes/generate-keys.js'
 import { getKeysRoutes } from './routes/get-keys.js'
 import { healthRoutes } from './routes/health.js'
 import { loginRoutes } from './routes/login.js'
+import { metricsRoutes } from './routes/metrics.js'
 import { poolStatsRoutes } from './routes/pool-stats.js'
 import type { App, RouteContext } from './routes/routes.js'
 import { storeKeyRoutes } from './routes/store-key.js'
@@ -46,6 +49,8 @@ export interface AppOptions {
   audit?: AuditOptions | undefined
   /** defaults apply to what is left out */
   config?: Partial<Pick<SsmConfig, 'legacyAlgorithms' | 'keyCache'>>
+  /** where requests are counted, and which `GET /metrics` shows. @defaultValue new ones */
+  metrics?: ServiceMetrics
   /** hears of each answer that is the service's or the token's fault, with its cause. @defaultValue nobody */
   onFailure?: (problem: Problem) => void
 }
@@ -63,7 +68,14 @@ const REQUEST_TIMEOUT_MS = 30_000
  * await app.inject({ method: 'GET', url: '/pool/stats' })
  * ```
  */
-export function buildApp({ client, authentication, audit, config = {}, onFailure = () => {} }: AppOptions): App {
+export function buildApp({
+  client,
+  authentication,
+  audit,
+  config = {},
+  metrics = new ServiceMetrics(),
+  onFailure = () => {},
+}: AppOptions): App {
   const app: App = Fastify({
     logger: false,
     genReqId: requestIds(),
@@ -87,7 +99,11 @@ export function buildApp({ client, authentication, audit, config = {}, onFailure
 
   const methods = new KnownMethods()
   const hsm = new ClientHsm(client)
+  metrics.observeClient(client)
+  if (audit !== undefined) metrics.observeAudit(audit.log)
   const context: RouteContext = {
+    client,
+    metrics,
     hsm,
     keys: new LabelKeys(hsm),
     readiness: new Readiness(hsm),
@@ -98,6 +114,7 @@ export function buildApp({ client, authentication, audit, config = {}, onFailure
 
   app.removeContentTypeParser('text/plain')
   app.addHook('onRoute', ({ url, method }) => methods.add(url, method))
+  measureRequests(app, metrics)
   app.addHook('onRequest', (request, reply, next) => {
     requireLoopbackHost(request.headers.host)
     // before the body is read: what it says does not matter where nothing is
@@ -134,6 +151,7 @@ export function buildApp({ client, authentication, audit, config = {}, onFailure
   function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
     const problem = problemFromError(error, request.routeOptions.config?.failure ?? 'INTERNAL_ERROR')
     if (problem.status >= 500) onFailure(problem)
+    metrics.countProblem(problem.code)
     if (audit !== undefined) request.problemCode = problem.code
     reply
       .code(problem.status)
@@ -164,6 +182,7 @@ function addRoutes(app: App, context: RouteContext): void {
   getKeysRoutes(app, context)
   batchRoutes(app, context)
   poolStatsRoutes(app, context)
+  metricsRoutes(app, context)
   healthRoutes(app, context)
   documentationRoutes(app)
 }

@@ -9,6 +9,7 @@ import { ConfigError } from './config/config-error.js'
 import { dataFolder } from './data/data-folder.js'
 import { useSoftHsmOf } from './data/soft-hsm.js'
 import { FailureLog } from './failure-log.js'
+import { ServiceMetrics } from './metrics/service-metrics.js'
 import type { AuditOptions } from './plugins/audit.js'
 import { Problem } from './problems/problem.js'
 import type { App } from './routes/routes.js'
@@ -71,7 +72,9 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
     const audit = store === undefined ? undefined : await openAudit(store, client, settings, failures)
     if (audit !== undefined) opened.push(() => audit.log.close())
     const onFailure = (problem: Problem) => failures.record(problem)
-    const app = buildApp({ client, authentication, audit, config: settings, onFailure })
+    const metrics = new ServiceMetrics()
+    metrics.observeProcess()
+    const app = buildApp({ client, authentication, audit, config: settings, metrics, onFailure })
     opened.push(() => drain(app))
     const url = await app.listen(address)
     let closing: Promise<{ abandoned: number }> | undefined

@@ -28,6 +28,21 @@ export interface AuditLogOptions {
   onFailure: (error: unknown) => void
 }
 
+/** An audit at one moment. */
+export interface AuditStats {
+  /** entries that wait to be written */
+  queued: number
+  /** entries after the last signed head */
+  unsigned: number
+  writable: boolean
+  /** entries written by this process, ever */
+  written: number
+  /** entries that found no room, ever */
+  lost: number
+  /** failures to write or to sign, ever */
+  failures: number
+}
+
 interface Queued {
   event: AuditEvent
   /** for whoever waits until it is written */
@@ -47,7 +62,11 @@ export class AuditLog {
   #head: ChainHead
   #signedSeq: number
   #anchoredAt = Number.NEGATIVE_INFINITY
+  /** not written down yet */
   #lost = 0
+  #lostEver = 0
+  #written = 0
+  #failures = 0
   #failure: Error | undefined
   #flushing: Promise<void> | undefined
   #signing: Promise<void> | undefined
@@ -77,10 +96,22 @@ export class AuditLog {
     return this.#failure === undefined && this.#queue.length < MAX_QUEUED
   }
 
+  stats(): AuditStats {
+    return {
+      queued: this.#queue.length,
+      unsigned: this.#head.seq - this.#signedSeq,
+      writable: this.writable,
+      written: this.#written,
+      lost: this.#lostEver,
+      failures: this.#failures,
+    }
+  }
+
   /** Writes it soon. */
   record(event: AuditEvent): void {
     if (this.#closed || this.#queue.length >= MAX_QUEUED) {
       this.#lost++
+      this.#lostEver++
       return
     }
     this.#queue.push({ event })
@@ -158,11 +189,13 @@ export class AuditLog {
       this.#attempted = 0
       this.#head = { seq: last.seq, hash: last.hash }
       this.#queue.splice(0, batch.length)
+      this.#written += entries.length
       for (const { settle } of batch) settle?.resolve()
       this.#signSoon()
     } catch (error) {
       this.#failure = error instanceof Error ? error : new Error(String(error))
       this.#attempted = batch.length
+      this.#failures++
       onFailure(error)
       for (const each of batch) {
         each.settle?.reject(error)
@@ -209,6 +242,7 @@ export class AuditLog {
       await writeAnchor(client, { chain, head: signed })
       this.#anchoredAt = performance.now()
     } catch (error) {
+      this.#failures++
       onFailure(error)
     } finally {
       this.#signing = undefined

@@ -20,15 +20,19 @@ export const ACTIONS = [
 export type Action = (typeof ACTIONS)[number]
 
 /**
- * What a route declares: its action; `OPEN`, that it is for whoever reaches the service; or `BATCH`, that it is for whoever has an account,
- * and asks `request.mayDo` about each of the operations in it.
+ * What a route declares: its action; `OPEN`, that it is for whoever reaches the service; `OPERATOR`, that it is for whoever asks from this
+ * machine, and from elsewhere for accounts of {@link OPERATOR_ROLE}; or `BATCH`, that it is for whoever has an account, and asks
+ * `request.mayDo` about each of the operations in it.
  */
-export type DeclaredAction = Action | 'OPEN' | 'BATCH'
+export type DeclaredAction = Action | 'OPEN' | 'OPERATOR' | 'BATCH'
 
 /** Who a client is. */
 export const ROLES = ['udm', 'webconsole'] as const
 
 export type Role = (typeof ROLES)[number]
+
+/** The role that may see the operator's figures from another machine. */
+export const OPERATOR_ROLE: Role = 'webconsole'
 
 const ALLOWED: Readonly<Record<Role, ReadonlySet<Action>>> = {
   udm: new Set<Action>(['DECRYPT_DATA', 'DECRYPT_AES_GCM', 'HEALTH_CHECK']),

@@ -46,13 +46,18 @@ export function checkConfig(
   attempt(refuse, () => void configOf(sources), undefined)
 
   const given = sources.layers.sources()
+  const order = [...sources.places.keys()]
   const lacking = errors.filter((error) => error instanceof MissingSetting)
   const missing = new Map(lacking.map(({ key, expected }) => [key, expected]))
   if (sources.data === undefined) missing.set('data', 'the data folder that ssm init made')
   return {
     file: sources.file,
     data: sources.data,
-    faults: errors.filter((error) => !(error instanceof MissingSetting)).map((error) => faultOf(error, sources.places)),
+    faults: errors
+      .filter((error) => !(error instanceof MissingSetting))
+      // as they stand in the files
+      .toSorted((a, b) => order.indexOf(a.setting) - order.indexOf(b.setting))
+      .map((error) => faultOf(error, sources.places)),
     // one that was given and is wrong is in the faults already
     missing: new Map([...missing].filter(([name]) => !given.has(name))),
     notices,

@@ -22,7 +22,12 @@ const problemAnswer = {
 }
 
 /** Where nobody has to say who they are. */
-const OPEN_TO_ALL: ReadonlySet<DeclaredAction | undefined> = new Set(['OPEN', 'USER_LOGIN', undefined] as const)
+const OPEN_TO_ALL: ReadonlySet<DeclaredAction | undefined> = new Set([
+  'OPEN',
+  'OPERATOR',
+  'USER_LOGIN',
+  undefined,
+] as const)
 
 /** Describes the routes that are added from now on, as `app.swagger()` then tells. */
 export function describeRoutes(app: App): void {

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import type { Account } from '../accounts/accounts.js'
-import { type Action, type DeclaredAction, mayDo } from '../auth/actions.js'
+import { type Action, type DeclaredAction, mayDo, OPERATOR_ROLE } from '../auth/actions.js'
 import { invalidOperation } from '../auth/auth-problems.js'
 import type { Authentication } from '../auth/authentication.js'
 import { isLoopback } from '../config/bind-address.js'
@@ -44,12 +44,21 @@ export function controlAccess(app: App, authentication: Authentication | 'none')
     // logging in is what one does without a token
     if (action === 'OPEN' || action === 'USER_LOGIN') return
     if (action === undefined) throw new Error('a route without an action was served')
+    if (action === 'OPERATOR' && isLocalClient(request)) return
     request.account = await authentication.identify(request.headers.authorization)
-    if (action !== 'BATCH' && !request.mayDo(action)) throw invalidOperation()
+    if (action === 'BATCH') return
+    const may = action === 'OPERATOR' ? request.account.role === OPERATOR_ROLE : request.mayDo(action)
+    if (!may) throw invalidOperation()
   })
 }
 
-function requireLocalClient({ ip }: FastifyRequest): void {
-  if (isLoopback(ip.replace(/^::ffff:/, ''))) return
+function requireLocalClient(request: FastifyRequest): void {
+  if (isLocalClient(request)) return
   throw new Problem('FORBIDDEN', 'this service has no authentication, so it answers this machine only')
+}
+
+/** True where the other end of the connection is on this machine; what a header says of it does not count. */
+function isLocalClient({ socket }: FastifyRequest): boolean {
+  const address = socket.remoteAddress
+  return address !== undefined && isLoopback(address.replace(/^::ffff:/, ''))
 }

@@ -16,6 +16,9 @@ declare module 'fastify' {
   }
 }
 
+/** What nobody has to be known for: it is asked for every few seconds, and changes nothing. */
+const UNWRITTEN: ReadonlySet<DeclaredAction | undefined> = new Set(['OPEN', 'OPERATOR'] as const)
+
 const KEY_CHANGES: ReadonlySet<DeclaredAction> = new Set<Action>([
   'GENERATE_AES_KEY',
   'GENERATE_DES_KEY',
@@ -41,7 +44,7 @@ export function auditRequests(app: App, { log, failClosed }: AuditOptions): void
   app.addHook('preHandler', async (request) => {
     request.bodyIsValid = true
     const { action } = request.routeOptions.config
-    if (action === 'OPEN' || action === undefined) return
+    if (action === undefined || UNWRITTEN.has(action)) return
     try {
       if (KEY_CHANGES.has(action)) await log.requireWritable()
     } catch (error) {
@@ -56,7 +59,7 @@ export function auditRequests(app: App, { log, failClosed }: AuditOptions): void
   })
   app.addHook('onSend', async (request, reply, payload) => {
     const { action } = request.routeOptions.config
-    if (action === 'OPEN') return payload
+    if (UNWRITTEN.has(action)) return payload
     const event = eventOf(request, reply.statusCode, reply.elapsedTime)
     if (action === undefined || !KEY_CHANGES.has(action) || reply.statusCode >= 400) {
       log.record(event)

@@ -116,13 +116,16 @@ async function answerBatch(
   const refuse = (error: unknown, failure: FailureCode): Result => {
     const problem = problemFromError(error, failure)
     if (problem.status >= 500) context.onFailure(problem)
+    context.metrics.countProblem(problem.code)
     return { status: problem.status, body: problem.toBody(path) }
   }
   const results = new Array<Result>(operations.length)
   const planned: { place: number; plan: Planned; failure: FailureCode }[] = []
+  const actions = new Array<Action | undefined>(operations.length)
   for (const [place, item] of operations.entries()) {
     try {
       const { operation, body } = readOperation(item)
+      actions[place] = operation.action
       if (!request.mayDo(operation.action)) throw invalidOperation()
       requireForm(request, operation.schema, body)
       planned.push({ place, plan: operation.plan(body, context.legacyAlgorithms), failure: operation.failure })
@@ -138,6 +141,9 @@ async function answerBatch(
   for (const [at, { place, plan, failure }] of planned.entries()) {
     const outcome = outcomes[at]
     results[place] = outcome?.status === 'fulfilled' ? plan.answer(outcome.value) : refuse(outcome?.reason, failure)
+  }
+  for (const [place, action] of actions.entries()) {
+    if (action !== undefined) context.metrics.countOperation(action, results[place]?.status ?? 500)
   }
   return { results }
 }

@@ -9,7 +9,7 @@ export function poolStatsRoutes(app: App, { hsm }: RouteContext): void {
     '/pool/stats',
     {
       schema: { tags: ['service'], summary: 'The figures of the pool of sessions', querystring: query },
-      config: { action: 'OPEN' },
+      config: { action: 'OPERATOR' },
     },
     (request) => {
       const stats = hsm.stats()

@@ -1,9 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify'
+import type { Client } from 'pkcs11-pool'
 import type { Hsm } from '../hsm/hsm.js'
 import type { LabelKeys } from '../hsm/label-keys.js'
 import type { Readiness } from '../hsm/readiness.js'
+import type { ServiceMetrics } from '../metrics/service-metrics.js'
 import type { Problem } from '../problems/problem.js'
 
 /** The application as routes see it: types of requests and answers come from their schemas. */
@@ -17,6 +19,8 @@ export type App = FastifyInstance<
 
 /** What routes work with. */
 export interface RouteContext {
+  client: Pick<Client, 'metrics'>
+  metrics: ServiceMetrics
   hsm: Hsm
   keys: LabelKeys
   readiness: Readiness

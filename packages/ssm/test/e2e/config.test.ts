@@ -153,7 +153,7 @@ describe('ssm config example', () => {
     const { code, stdout } = await runSsm(['config', 'example']).ended
     expect(code).toBe(0)
     for (const [name, { env: variable }] of settings.filter(([name]) => name !== 'pin')) {
-      expect(stdout).toMatch(new RegExp(`^#${name}: `, 'm'))
+      expect(stdout).toMatch(new RegExp(`^#${name}:`, 'm'))
       expect(stdout.replaceAll('\n# ', ' ')).toContain(`In the environment: ${variable}`)
     }
     expect(await check(stdout)).toMatchObject({ code: 0, report: { ok: true, notices: [] } })
@@ -171,7 +171,7 @@ describe('ssm config example', () => {
   it('has examples that pass the check, each put in force by itself', async () => {
     const { stdout } = await runSsm(['config', 'example']).ended
     // what names a file is right only where there is one
-    const lines = stdout.match(/^#\w+: .*/gm) ?? []
+    const lines = stdout.match(/^#[\w.]+: .*/gm) ?? []
     const values = lines.filter((line) => !/: \//.test(line)).map((line) => line.slice(1))
     expect(values.length).toBeGreaterThan(8)
     const exclusive = values.filter((line) => !/^(tokenSerial|lotsNumber):/.test(line))
