@@ -108,9 +108,9 @@ export function fuzzedRequest(routes: readonly FuzzedRoute[]): fc.Arbitrary<Fuzz
   return fc.constantFrom(...routes).chain(({ method, path, members }) =>
     fc.record({
       method: fc.oneof(
-        { weight: 30, arbitrary: fc.constant(method) },
-        { weight: 1, arbitrary: fc.constantFrom('GET', 'POST', 'PUT', 'DELETE') },
-      ) as fc.Arbitrary<FuzzedRequest['method']>,
+        { weight: 30, arbitrary: fc.constant<FuzzedRequest['method']>(method) },
+        { weight: 1, arbitrary: fc.constantFrom<FuzzedRequest['method'][]>('GET', 'POST', 'PUT', 'DELETE') },
+      ),
       path: fc.oneof(
         { weight: 30, arbitrary: fc.constant(path) },
         { weight: 1, arbitrary: fc.webPath().map((tail) => path + tail) },
