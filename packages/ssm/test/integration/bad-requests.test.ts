@@ -68,7 +68,7 @@ const ROUTES: Route[] = [
   { paths: both('get-all-keys'), members: {}, good: {} },
   { paths: both('batch'), members: { operations: 'array' }, good: { operations: [{}] } },
 ]
-const GETS = ['/crypto/health-check', '/health-check', '/healthz', '/readyz', '/pool/stats']
+const GETS = ['/crypto/health-check', '/health-check', '/healthz', '/readyz', '/pool/stats', '/metrics']
 const SECRET = 'deadbeefdeadbeef'
 const CASES = ROUTES.flatMap(({ paths, methods = ['POST'], ...route }) =>
   paths.flatMap((path) => methods.map((method) => ({ ...route, path, method }))),

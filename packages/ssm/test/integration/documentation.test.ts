@@ -65,7 +65,7 @@ describe('GET /openapi.json', () => {
   it('says of every route that it may answer with a problem, and of old names that they are old', async () => {
     for (const { path, operation } of await operations()) {
       expect(operation.responses.default?.content).toHaveProperty(['application/problem+json'])
-      const forClients = !['/pool/stats', '/healthz', '/readyz'].includes(path)
+      const forClients = !['/pool/stats', '/healthz', '/readyz', '/metrics'].includes(path)
       expect([path, operation.deprecated ?? false]).toEqual([path, forClients && !path.startsWith('/crypto/')])
     }
   })
