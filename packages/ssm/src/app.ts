@@ -8,12 +8,17 @@ import { describeRoutes } from './documentation/openapi.js'
 import { ClientHsm } from './hsm/client-hsm.js'
 import { LabelKeys } from './hsm/label-keys.js'
 import { Readiness } from './hsm/readiness.js'
+import { createHttpServer } from './listen/http-server.js'
 import { ServiceMetrics } from './metrics/service-metrics.js'
 import { controlAccess } from './plugins/access.js'
 import { type AuditOptions, auditRequests } from './plugins/audit.js'
+import { allowOrigins } from './plugins/cors.js'
 import { measureRequests } from './plugins/metrics.js'
 import { KnownMethods } from './plugins/known-methods.js'
 import { requireLoopbackHost } from './plugins/loopback-host.js'
+import { RateLimit } from './plugins/rate-limit.js'
+import { pathOfTarget, requireOneHost } from './plugins/request-target.js'
+import { limitWaiting } from './plugins/waiting-limit.js'
 import { answerBrokenRequest } from './problems/broken-request.js'
 import { problemFromError } from './problems/from-error.js'
 import type { FailureCode } from './problems/from-library.js'
@@ -31,6 +36,7 @@ import { metricsRoutes } from './routes/metrics.js'
 import { poolStatsRoutes } from './routes/pool-stats.js'
 import type { App, RouteContext } from './routes/routes.js'
 import { storeKeyRoutes } from './routes/store-key.js'
+import type { TlsIdentity } from './tls/tls-identity.js'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -48,16 +54,18 @@ export interface AppOptions {
   /** where requests are written down. @defaultValue nowhere */
   audit?: AuditOptions | undefined
   /** defaults apply to what is left out */
-  config?: Partial<Pick<SsmConfig, 'legacyAlgorithms' | 'keyCache'>>
+  config?: Partial<
+    Pick<SsmConfig, 'legacyAlgorithms' | 'keyCache' | 'limits' | 'rateLimit' | 'corsOrigins' | 'certificateAccounts'>
+  >
+  /** whom the Host header may name; `loopback` is for plain HTTP that pages in browsers on this machine reach. @defaultValue `loopback` */
+  hosts?: 'loopback' | 'any'
+  /** speaks TLS with these certificates. @defaultValue plain HTTP */
+  tls?: TlsIdentity | undefined
   /** where requests are counted, and which `GET /metrics` shows. @defaultValue new ones */
   metrics?: ServiceMetrics
   /** hears of each answer that is the service's or the token's fault, with its cause. @defaultValue nobody */
   onFailure?: (problem: Problem) => void
 }
-
-const BODY_LIMIT_BYTES = 1024 * 1024
-/** Time to send a whole request, in milliseconds: a client that trickles holds a connection no longer. */
-const REQUEST_TIMEOUT_MS = 30_000
 
 /**
  * Builds the HTTP application: routes, checks and problems, listening nowhere yet.
@@ -68,19 +76,16 @@ const REQUEST_TIMEOUT_MS = 30_000
  * await app.inject({ method: 'GET', url: '/pool/stats' })
  * ```
  */
-export function buildApp({
-  client,
-  authentication,
-  audit,
-  config = {},
-  metrics = new ServiceMetrics(),
-  onFailure = () => {},
-}: AppOptions): App {
+export function buildApp(options: AppOptions): App {
+  const { client, authentication, audit, config = {}, hosts = 'loopback', tls, onFailure = () => {} } = options
+  const { metrics = new ServiceMetrics() } = options
+  const { limits, rateLimit, corsOrigins, certificateAccounts } = { ...DEFAULTS, ...config }
   const app: App = Fastify({
     logger: false,
     genReqId: requestIds(),
-    bodyLimit: BODY_LIMIT_BYTES,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    bodyLimit: limits.bodyLimitBytes,
+    serverFactory: (handler) => createHttpServer(handler, limits, tls),
+    rewriteUrl: pathOfTarget,
     // what arrives on an open connection while the service stops is still served; the answer closes the connection
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => answerError(error, request, reply),
@@ -115,18 +120,25 @@ export function buildApp({
   app.removeContentTypeParser('text/plain')
   app.addHook('onRoute', ({ url, method }) => methods.add(url, method))
   measureRequests(app, metrics)
+  // before all that refuse, so that pages can read whatever is answered to them
+  if (corsOrigins.length > 0) allowOrigins(app, corsOrigins)
   app.addHook('onRequest', (request, reply, next) => {
-    requireLoopbackHost(request.headers.host)
+    requireOneHost(request.raw, request.originalUrl)
+    if (hosts === 'loopback') requireLoopbackHost(request.headers.host)
     // before the body is read: what it says does not matter where nothing is
     if (request.is404) throw methods.problemFor(request.method, pathOf(request))
     reply.headers({ 'cache-control': 'no-store', 'x-request-id': request.id })
     next()
   })
-  controlAccess(app, authentication)
+  limitWaiting(app, limits.maxRequestsWaiting)
+  controlAccess(app, authentication, {
+    rateLimit: rateLimit === undefined ? undefined : new RateLimit(rateLimit),
+    certificateAccounts: new Map(Object.entries(certificateAccounts)),
+  })
   if (audit !== undefined) auditRequests(app, audit)
-  app.addHook('onSend', (_request, reply, payload, next) => {
-    // a connection kept alive would hold up the stop until its client lets go
-    if (context.readiness.stopping) reply.header('connection', 'close')
+  app.addHook('onSend', (request, reply, payload, next) => {
+    // a connection kept alive would hold up the stop until its client lets go, or outlive the roots that its certificate was believed by
+    if (context.readiness.stopping || tls?.isOutdated(request.raw.socket) === true) reply.header('connection', 'close')
     next(null, payload)
   })
   app.addHook('preClose', (done) => {

@@ -39,7 +39,21 @@ export class FailureLog {
 function describeCauses(problem: Problem): string {
   const parts: string[] = []
   for (let at: unknown = problem.cause ?? problem; at instanceof Error; at = at.cause) {
-    parts.push(problem.code === 'INTERNAL_ERROR' ? (at.stack ?? at.message) : at.message)
+    parts.push(onOneLine(at.message) + (problem.code === 'INTERNAL_ERROR' ? placesOf(at) : ''))
   }
   return parts.join(': ')
+}
+
+/** Where an error comes from. Its message stands before that in the stack, and may hold lines of its own. */
+function placesOf({ stack = '', message }: Error): string {
+  const end = stack.indexOf(message)
+  return end < 0 ? '' : stack.slice(end + message.length)
+}
+
+/** A message may repeat what a client or a token sent: that must not look like a line of ours, or tell a terminal what to do. */
+function onOneLine(text: string): string {
+  return text.replaceAll(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (each) => `\\u${(each.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
+  )
 }

@@ -3,17 +3,20 @@ import { buildApp } from './app.js'
 import { AuditLog } from './audit/audit-log.js'
 import { AuditStore } from './audit/audit-store.js'
 import { Authentication } from './auth/authentication.js'
-import { parseBindAddress } from './config/bind-address.js'
+import { type BindAddress, isLocal } from './config/bind-address.js'
 import { DEFAULTS, defaultMinSessions, type SsmConfig, type SsmDefaults } from './config/config.js'
 import { ConfigError } from './config/config-error.js'
+import { requireListening } from './config/listening.js'
 import { dataFolder } from './data/data-folder.js'
 import { useSoftHsmOf } from './data/soft-hsm.js'
 import { FailureLog } from './failure-log.js'
+import { protectSocket, removeStaleSocket } from './listen/unix-socket.js'
 import { ServiceMetrics } from './metrics/service-metrics.js'
 import type { AuditOptions } from './plugins/audit.js'
 import { Problem } from './problems/problem.js'
 import type { App } from './routes/routes.js'
 import { openStore, type Store } from './store/store.js'
+import { TlsIdentity } from './tls/tls-identity.js'
 
 /** Configuration of {@link startServer}: what has a default may be left out. */
 export type ServerConfig = Omit<SsmConfig, keyof SsmDefaults> & Partial<SsmDefaults>
@@ -31,8 +34,10 @@ export interface ServerOptions {
 
 /** A service that listens. */
 export interface SsmServer {
-  /** such as `http://127.0.0.1:8080` */
+  /** such as `http://127.0.0.1:8080`, or `unix:/run/ssm/ssm.sock` */
   url: string
+  /** reads the certificates anew, as it does by itself when their files change; undefined without TLS */
+  reloadCertificates: (() => void) | undefined
   /**
    * Stops: not ready from now on, no new connections, requests under way are answered, then the token is closed. Bounded and
    * idempotent.
@@ -47,13 +52,17 @@ const CLIENT_CLOSE_TIMEOUT_MS = 5_000
 /**
  * Opens the store and the token, and listens.
  *
- * @throws ConfigError for an address other than loopback, and without a data folder; the library's errors where the token cannot be opened;
+ * @throws ConfigError for plain HTTP on an address that other machines reach, certificates that cannot be used, and without a data folder; the library's errors where the token cannot be opened;
  * StoreError where the store cannot; Node's where the address is taken
  */
 export async function startServer(config: ServerConfig, options: ServerOptions = {}): Promise<SsmServer> {
   const { log = writeToStandardError } = options
   const settings = { ...DEFAULTS, ...config }
-  const address = parseBindAddress(settings.bindAddr, 'bindAddr')
+  const address = requireListening(settings, 'bindAddr')
+  const tls = settings.tls === undefined ? undefined : new TlsIdentity(settings.tls, log)
+  if (tls === undefined && !isLocal(address)) {
+    log(`ssm: plain HTTP on ${settings.bindAddr}: whoever sees the network reads passwords, tokens and keys`)
+  }
   const opened: (() => Promise<unknown>)[] = []
   const closeOpened = async () => {
     for (const close of opened.toReversed()) await close()
@@ -72,17 +81,33 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
     const audit = store === undefined ? undefined : await openAudit(store, client, settings, failures)
     if (audit !== undefined) opened.push(() => audit.log.close())
     const onFailure = (problem: Problem) => failures.record(problem)
+    const hosts = tls === undefined && 'host' in address && isLocal(address) ? 'loopback' : 'any'
     const metrics = new ServiceMetrics()
     metrics.observeProcess()
-    const app = buildApp({ client, authentication, audit, config: settings, metrics, onFailure })
+    const app = buildApp({ client, authentication, audit, config: settings, metrics, hosts, tls, onFailure })
     opened.push(() => drain(app))
-    const url = await app.listen(address)
+    const url = await listen(app, address, tls)
+    tls?.watch()
+    opened.push(async () => tls?.close())
     let closing: Promise<{ abandoned: number }> | undefined
-    return { url, close: () => (closing ??= closeOpened().then(() => ({ abandoned }))) }
+    const reloadCertificates = tls === undefined ? undefined : () => tls.reload()
+    return { url, reloadCertificates, close: () => (closing ??= closeOpened().then(() => ({ abandoned }))) }
   } catch (error) {
     await closeOpened()
     throw error
   }
+}
+
+/** Listens, and gives the URL. */
+async function listen(app: App, address: BindAddress, tls: TlsIdentity | undefined): Promise<string> {
+  if ('path' in address) {
+    await removeStaleSocket(address.path)
+    await app.listen(address)
+    protectSocket(address.path)
+    return `unix:${address.path}`
+  }
+  const url = await app.listen(address)
+  return tls === undefined ? url : url.replace(/^http:/, 'https:')
 }
 
 /** @throws ConfigError without a data folder */

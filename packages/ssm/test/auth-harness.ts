@@ -6,7 +6,7 @@ import type { SoftHsmToken } from 'testkit'
 import { Accounts } from '../src/accounts/accounts.js'
 import type { Role } from '../src/auth/actions.js'
 import { Authentication } from '../src/auth/authentication.js'
-import { type App, buildApp, type Problem } from '../src/index.js'
+import { type App, type AppOptions, buildApp, type Problem } from '../src/index.js'
 import { createServiceKeys } from '../src/init/token-keys.js'
 import type { AuditOptions } from '../src/plugins/audit.js'
 import { openStore, type Store } from '../src/store/store.js'
@@ -34,10 +34,14 @@ export interface AuthHarness {
   close(): Promise<void>
 }
 
-/** @param openAudit where requests are written down; nowhere unless given */
+/**
+ * @param openAudit where requests are written down; nowhere unless given
+ * @param options what the application is told beside
+ */
 export async function startAuthHarness(
   token: SoftHsmToken,
   openAudit?: (client: Client, store: Store) => Promise<AuditOptions>,
+  options: Pick<AppOptions, 'config' | 'hosts' | 'tls'> = {},
 ): Promise<AuthHarness> {
   const directory = mkdtempSync(join(tmpdir(), 'ssm-auth-'))
   const client = await createClient({
@@ -52,6 +56,7 @@ export async function startAuthHarness(
   let ahead = 0
   const audit = await openAudit?.(client, store)
   const app = buildApp({
+    ...options,
     client,
     audit,
     authentication: new Authentication(client, store, () => performance.now() + ahead),

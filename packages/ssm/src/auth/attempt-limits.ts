@@ -1,8 +1,5 @@
-/** So many attempts at once, and one more each `refillMs` milliseconds. */
-interface Limit {
-  burst: number
-  refillMs: number
-}
+import { networkOf } from '../limits/address.js'
+import { Buckets, type Limit } from '../limits/buckets.js'
 
 /** An account from one address; one address whatever the account; an account whatever the address, high enough that few lock nobody out. */
 const LIMITS = {
@@ -10,9 +7,6 @@ const LIMITS = {
   address: { burst: 30, refillMs: 2_000 },
   account: { burst: 100, refillMs: 1_000 },
 } as const satisfies Record<string, Limit>
-
-/** How many names are remembered of each kind: an attacker chooses them. */
-const MAX_REMEMBERED = 10_000
 
 /** An attempt that has been counted. */
 export interface Attempt {
@@ -49,58 +43,5 @@ export class AttemptLimits {
         for (const [buckets, name] of wanted) buckets.giveBack(name)
       },
     }
-  }
-}
-
-/** Who an address belongs to: of IPv6, a customer usually has a whole /64. */
-function networkOf(address: string): string {
-  if (!address.includes(':') || address.includes('.')) return address
-  const [head = '', tail] = address.split('::')
-  const front = head.split(':').filter((group) => group !== '')
-  const back = tail === undefined ? [] : tail.split(':').filter((group) => group !== '')
-  const zeros = Array<string>(Math.max(0, 8 - front.length - back.length)).fill('0')
-  return `${[...front, ...zeros, ...back].slice(0, 4).join(':')}::/64`
-}
-
-/** Token buckets by name. One that is full again is not remembered. */
-class Buckets {
-  readonly #limit: Limit
-  readonly #now: () => number
-  /** when the bucket will be full again, in the order of the last attempt */
-  readonly #fullAt = new Map<string, number>()
-
-  constructor(limit: Limit, now: () => number) {
-    this.#limit = limit
-    this.#now = now
-  }
-
-  /** Milliseconds until the next attempt may be made; 0 for now. */
-  wait(name: string): number {
-    const { burst, refillMs } = this.#limit
-    return Math.max(0, this.#missing(name) - (burst - 1) * refillMs)
-  }
-
-  take(name: string): void {
-    this.#set(name, this.#missing(name) + this.#limit.refillMs)
-    if (this.#fullAt.size <= MAX_REMEMBERED) return
-    // the one whose last attempt is the longest ago
-    for (const oldest of this.#fullAt.keys()) {
-      this.#fullAt.delete(oldest)
-      return
-    }
-  }
-
-  giveBack(name: string): void {
-    this.#set(name, this.#missing(name) - this.#limit.refillMs)
-  }
-
-  /** Milliseconds until it is full. */
-  #missing(name: string): number {
-    return Math.max(0, (this.#fullAt.get(name) ?? 0) - this.#now())
-  }
-
-  #set(name: string, missing: number): void {
-    this.#fullAt.delete(name)
-    if (missing > 0) this.#fullAt.set(name, this.#now() + missing)
   }
 }

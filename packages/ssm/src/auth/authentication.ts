@@ -54,6 +54,13 @@ export class Authentication {
     return account
   }
 
+  /** The account of that name, for whoever has proved otherwise to be it. @throws Problem UNAUTHORIZED */
+  async identifyByName(serviceId: string): Promise<Account> {
+    const account = await this.#directory.get(serviceId)
+    if (account === undefined || account.disabledAt !== undefined) throw invalidUser()
+    return account
+  }
+
   publicKeys(): Promise<PublicJwk[]> {
     return this.#keys.publicKeys()
   }

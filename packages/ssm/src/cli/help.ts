@@ -34,7 +34,7 @@ Usage:
 Settings, by flag, by environment, or by their names in a YAML file; a flag counts before the environment, and that before files:
 ${lines.join('\n')}
 
-The data folder holds the settings of its token. There is no TLS yet, so the service listens on loopback only.
+The data folder holds the settings of its token. Without TLS (--is-https) the service listens on loopback or a Unix socket only.
 
 Exit status: 0 stopped as asked; 1 a failure that may pass; 2 wrong usage, configuration or PIN: starting again will not help.
 

@@ -9,6 +9,8 @@ const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const
 export async function serve(flags: ReadonlyMap<string, string>): Promise<number> {
   const server = await startServer(loadConfig(process.env, flags, tell))
   const stopped = stopSignal()
+  const { reloadCertificates } = server
+  if (reloadCertificates !== undefined) process.on('SIGHUP', reloadCertificates)
   process.stdout.write(`ssm: listening on ${server.url}\n`)
   await stopped
   const { abandoned } = await server.close()

@@ -43,7 +43,7 @@ export function checkConfig(
     if (!errors.some(({ message }) => message === error.message)) errors.push(error)
   }
   const sources = readSources(env, flags, (line) => notices.push(line), refuse)
-  attempt(refuse, () => void configOf(sources), undefined)
+  attempt(refuse, () => void configOf(sources, (line) => notices.push(line)), undefined)
 
   const given = sources.layers.sources()
   const order = [...sources.places.keys()]

@@ -1,7 +1,8 @@
-import { parseBindAddress } from './bind-address.js'
 import { ConfigError } from './config-error.js'
 import { checkModuleFile, checkPinFile } from './files.js'
 import type { Layers } from './layers.js'
+import { type ListeningConfig, readListening } from './listening.js'
+import { DEFAULT_LIMITS, DEFAULT_RATE, type RequestConfig, readRequestConfig } from './request-limits.js'
 import { readSources, type Sources } from './sources.js'
 
 /** Which token to use. */
@@ -11,15 +12,13 @@ export type TokenSelector = { label: string } | { serial: string } | { slot: num
 export type PinSource = { file: string } | { env: string } | { value: string }
 
 /** What the service is told. */
-export interface SsmConfig {
+export interface SsmConfig extends ListeningConfig, RequestConfig {
   /** the data folder, made by `ssm init`; undefined where there is none, and then nobody can log in. @defaultValue none */
   data: string | undefined
   /** path of the PKCS#11 library */
   pkcsPath: string
   token: TokenSelector
   pin: PinSource
-  /** `host:port`, loopback only. @defaultValue `127.0.0.1:8080` */
-  bindAddr: string
   /** sessions to open at most. @defaultValue 10 */
   maxSessions: number
   /** sessions to keep open. @defaultValue 2, 0 with `connect: 'lazy'`, never more than `maxSessions` */
@@ -42,6 +41,12 @@ export type SsmDefaults = Omit<SsmConfig, 'pkcsPath' | 'token' | 'pin'>
 export const DEFAULTS: Readonly<Omit<SsmDefaults, 'minSessions'>> = Object.freeze({
   data: undefined,
   bindAddr: '127.0.0.1:8080',
+  tls: undefined,
+  certificateAccounts: Object.freeze({}),
+  sendSecretsUnencrypted: false,
+  limits: DEFAULT_LIMITS,
+  rateLimit: DEFAULT_RATE,
+  corsOrigins: Object.freeze([]),
   maxSessions: 10,
   legacyAlgorithms: false,
   connect: 'eager',
@@ -61,26 +66,24 @@ const SLOT_LIMIT = Number.MAX_SAFE_INTEGER
  * @param env only names that begin with `SSM_` are looked at, and `SSM_PIN` only for being there: its value is never read
  * @param flags as given on the command line, without the leading `--`
  * @param notice hears what of a file of settings has no effect
- * @throws ConfigError on an unknown, missing, malformed or contradictory setting, a world-readable PIN file, and every address
- * but loopback
+ * @throws ConfigError on an unknown, missing, malformed or contradictory setting, a world-readable PIN file, and plain HTTP on
+ * an address that other machines reach
  */
 export function loadConfig(
   env: Readonly<Record<string, string | undefined>>,
   flags: ReadonlyMap<string, string>,
   notice: (line: string) => void = () => {},
 ): SsmConfig {
-  return configOf(readSources(env, flags, notice))
+  return configOf(readSources(env, flags, notice), notice)
 }
 
 /**
  * The configuration that was given. With layers that let errors pass it says all that is wrong, and what it gives means nothing.
  *
+ * @param notice hears what of it has no effect
  * @throws ConfigError
  */
-export function configOf({ layers, data }: Sources): SsmConfig {
-  const bindAddr = layers.text('bindAddr')
-  layers.attempt(() => bindAddr && parseBindAddress(bindAddr.value, bindAddr.source), undefined)
-
+export function configOf({ layers, data }: Sources, notice: (line: string) => void = () => {}): SsmConfig {
   const maxSessions = layers.integer('maxSessions', 1, SESSIONS_LIMIT) ?? DEFAULTS.maxSessions
   const minSessions = layers.integer('minSessions', 0, SESSIONS_LIMIT)
   layers.attempt(() => requireOrder(layers, minSessions, maxSessions), undefined)
@@ -89,7 +92,8 @@ export function configOf({ layers, data }: Sources): SsmConfig {
   return {
     data,
     ...readTokenAccess(layers),
-    bindAddr: bindAddr?.value ?? DEFAULTS.bindAddr,
+    ...readListening(layers, DEFAULTS, notice),
+    ...readRequestConfig(layers),
     maxSessions,
     minSessions: minSessions ?? defaultMinSessions(maxSessions, connect),
     legacyAlgorithms: layers.choice('legacyAlgorithms', { true: true, false: false }) ?? DEFAULTS.legacyAlgorithms,

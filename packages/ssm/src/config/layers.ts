@@ -126,6 +126,23 @@ export class Layers {
     return undefined
   }
 
+  /** A setting of several values. @throws ConfigError on an empty one */
+  list(name: SettingName): { values: readonly string[]; source: string } | undefined {
+    const given = this.text(name)
+    if (given === undefined) return undefined
+    return { values: given.value.split(',').map((each) => each.trim()), source: given.source }
+  }
+
+  /** A setting that is a map of texts. @throws ConfigError on what is none */
+  map(name: SettingName): Readonly<Record<string, string>> | undefined {
+    const given = this.text(name)
+    if (given === undefined) return undefined
+    const map = parseMap(given.value)
+    if (map === undefined)
+      this.#refuse(new ConfigError(given.source, 'what is no map of texts', 'a JSON object of texts, in a file a map'))
+    return map
+  }
+
   /**
    * Which of several settings that exclude each other was given. The first source that has one hides all of the group in the others.
    *
@@ -140,6 +157,19 @@ export class Layers {
       }
       if (given.length > 0) return given[0]
     }
+    return undefined
+  }
+}
+
+function parseMap(text: string): Record<string, string> | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
+    const entries = Object.entries(value) as [string, unknown][]
+    if (!entries.every((entry): entry is [string, string] => typeof entry[1] === 'string')) return undefined
+    // no prototype: a name that every object has is no name of ours
+    return Object.assign(Object.create(null), Object.fromEntries(entries)) as Record<string, string>
+  } catch {
     return undefined
   }
 }

@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml'
+import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml'
 import { didYouMean } from '../nearest.js'
 import { ConfigError, type Refuse } from './config-error.js'
 import { refuseOpenFile } from './files.js'
 import { attempt, type FilePlace, type Given, type Layer } from './layers.js'
 import { SETTINGS, type Setting, type SettingName } from './settings.js'
+
+const CORS_IS_FIXED = 'what pages of cors.allowOrigins may do is decided here'
 
 /** Keys of the Go service's file that mean nothing here, with what to tell about it; null where there is nothing to tell. */
 const OTHERS_KEYS: Readonly<Record<string, string | null>> = {
@@ -15,14 +17,27 @@ const OTHERS_KEYS: Readonly<Record<string, string | null>> = {
   logger: null,
   exposeSwaggerUi: null,
   isSecure: null,
-  socketPath: 'the service listens on bindAddr only',
-  certFile: 'there is no TLS yet, so the service listens on loopback only',
-  keyFile: 'there is no TLS yet, so the service listens on loopback only',
-  caFile: 'there is no TLS yet, so the service listens on loopback only',
-  rateLimit: 'only attempts to log in are limited, with figures of their own',
-  cors: 'no other origin may use the service from a browser',
+  socketPath: 'the service listens on bindAddr only, which may be unix: and a path',
+  'rateLimit.cleanupInterval': null,
+  'cors.allowMethods': CORS_IS_FIXED,
+  'cors.allowHeaders': CORS_IS_FIXED,
+  'cors.exposeHeaders': CORS_IS_FIXED,
+  'cors.allowCredentials': CORS_IS_FIXED,
+  'cors.allowPrivateNetwork': CORS_IS_FIXED,
+  'cors.allowWildcard': CORS_IS_FIXED,
+  'cors.allowBrowserExtensions': CORS_IS_FIXED,
+  'cors.allowWebSockets': CORS_IS_FIXED,
+  'cors.allowFiles': CORS_IS_FIXED,
+  'cors.customSchemas': CORS_IS_FIXED,
+  'cors.maxAge': CORS_IS_FIXED,
+  'cors.optionsResponseStatusCode': CORS_IS_FIXED,
   mongodb: 'accounts and audit live in the data folder here, in SQLite',
 }
+
+/** Keys that hold settings of their own, named `section.key`. */
+const SECTIONS: ReadonlySet<string> = new Set(
+  Object.keys(SETTINGS).flatMap((name) => (name.includes('.') ? [name.slice(0, name.indexOf('.'))] : [])),
+)
 
 /** Who hears what of a file of settings. */
 export interface SettingsFileListeners {
@@ -81,13 +96,12 @@ export function readSettingsFile(
   }
 
   function readSetting(name: string, source: string, value: Node | null): void {
-    if (name === 'isHttps') {
-      if (textOf(value, source) !== 'false')
-        throw new ConfigError(
-          source,
-          'a wish for HTTPS',
-          'false: there is no TLS yet, so the service listens on loopback only',
-        )
+    if (isMap(value) && SECTIONS.has(name)) {
+      for (const { key, value: inner } of value.items) {
+        const member = `${name}.${isScalar(key) ? String(key.value) : ''}`
+        const source = at(key as Node, member)
+        attempt(refuse, () => readSetting(member, source, inner as Node | null), undefined)
+      }
       return
     }
     if (Object.hasOwn(OTHERS_KEYS, name)) {
@@ -99,8 +113,8 @@ export function readSettingsFile(
       const known = Object.keys(SETTINGS)
       throw new ConfigError(source, 'an unknown key', `one of ${known.join(', ')}${didYouMean(name, known)}`)
     }
-    const { path: isPath }: Setting = SETTINGS[name]
-    const text = textOf(value, source)
+    const { path: isPath, form }: Setting = SETTINGS[name]
+    const text = form === undefined ? textOf(value, source) : textOfForm(value, form, source)
     layer.set(name, { value: isPath === true && text !== '' ? resolve(dirname(path), text) : text, source })
   }
 
@@ -113,6 +127,22 @@ export function readSettingsFile(
     places.set(source, { file: path, line, key })
     return source
   }
+}
+
+/** A list or a map in the form that it has in the environment. */
+function textOfForm(node: Node | null, form: 'list' | 'map', source: string): string {
+  if (form === 'list') {
+    if (!isSeq(node)) return textOf(node, source)
+    return node.items.map((each) => textOf(each as Node | null, source)).join(',')
+  }
+  // as JSON, like in the environment
+  if (isScalar(node)) return textOf(node, source)
+  if (!isMap(node)) throw new ConfigError(source, 'no map', 'a map of texts')
+  const entries = node.items.map(({ key, value }) => [
+    textOf(key as Node | null, source),
+    textOf(value as Node | null, source),
+  ])
+  return JSON.stringify(Object.fromEntries(entries))
 }
 
 function isSetting(name: string): name is SettingName {

@@ -11,6 +11,8 @@ export interface Setting {
   path?: true
   /** a value for the example file, as YAML */
   example?: string
+  /** the value is a list, by environment and flag with commas between; or a map, there as JSON */
+  form?: 'list' | 'map'
   help: string
 }
 
@@ -80,7 +82,124 @@ export const SETTINGS = {
     alias: 'listen',
     placeholder: 'HOST:PORT',
     example: '127.0.0.1:8080',
-    help: 'where to listen, loopback only (default 127.0.0.1:8080); --listen is the same',
+    help: 'where to listen (default 127.0.0.1:8080), or unix: and a path; without TLS on loopback only; --listen is the same',
+  },
+  isHttps: {
+    env: 'SSM_IS_HTTPS',
+    flag: 'is-https',
+    placeholder: null,
+    example: 'true',
+    help: 'TLS 1.3, with certFile and keyFile',
+  },
+  certFile: {
+    env: 'SSM_CERT_FILE',
+    flag: 'cert-file',
+    placeholder: 'FILE',
+    path: true,
+    example: '/etc/ssm/tls.crt',
+    help: 'the certificate in PEM, with those between it and its root; read anew when it changes, and on SIGHUP',
+  },
+  keyFile: {
+    env: 'SSM_KEY_FILE',
+    flag: 'key-file',
+    placeholder: 'FILE',
+    path: true,
+    example: '/etc/ssm/tls.key',
+    help: "the certificate's private key in PEM, not readable by everybody",
+  },
+  caFile: {
+    env: 'SSM_CA_FILE',
+    flag: 'ca-file',
+    placeholder: 'FILE',
+    path: true,
+    example: '/etc/ssm/clients-ca.crt',
+    help: 'roots in PEM, of which every client must present a certificate (mTLS)',
+  },
+  certificateAccounts: {
+    env: 'SSM_CERTIFICATE_ACCOUNTS',
+    flag: null,
+    placeholder: null,
+    form: 'map',
+    example: '{ "CN=udm,O=Core": udm }',
+    help: 'which account a certificate stands for, by its subject, such as CN=udm,O=Core: udm; as JSON where it is no file',
+  },
+  sendSecretsUnencrypted: {
+    env: 'SSM_SEND_SECRETS_UNENCRYPTED',
+    flag: 'send-secrets-unencrypted',
+    placeholder: null,
+    example: 'false',
+    help: 'plain HTTP on other addresses than loopback: passwords, tokens and keys travel in the clear (default false)',
+  },
+  headersTimeoutMs: {
+    env: 'SSM_HEADERS_TIMEOUT_MS',
+    flag: 'headers-timeout-ms',
+    placeholder: 'MS',
+    example: '10000',
+    help: "how long a request's headers may take to arrive (default 10000)",
+  },
+  requestTimeoutMs: {
+    env: 'SSM_REQUEST_TIMEOUT_MS',
+    flag: 'request-timeout-ms',
+    placeholder: 'MS',
+    example: '30000',
+    help: 'how long a whole request may take to arrive (default 30000)',
+  },
+  bodyLimitBytes: {
+    env: 'SSM_BODY_LIMIT_BYTES',
+    flag: 'body-limit-bytes',
+    placeholder: 'N',
+    example: '1048576',
+    help: "how large a request's body may be (default 1048576)",
+  },
+  maxRequestsWaiting: {
+    env: 'SSM_MAX_REQUESTS_WAITING',
+    flag: 'max-requests-waiting',
+    placeholder: 'N',
+    example: '10000',
+    help: 'requests under way at once; more are answered 503 (default 10000)',
+  },
+  'rateLimit.enabled': {
+    env: 'SSM_RATE_LIMIT_ENABLED',
+    flag: 'rate-limit-enabled',
+    placeholder: 'true|false',
+    example: 'true',
+    help: 'whether requests are limited by account, and without one by address (default true)',
+  },
+  'rateLimit.requestsPerMin': {
+    env: 'SSM_RATE_LIMIT_REQUESTS_PER_MIN',
+    flag: 'rate-limit-requests-per-min',
+    placeholder: 'N',
+    example: '300000',
+    help: 'how many requests a minute each may make in the long run (default 300000)',
+  },
+  'rateLimit.burstSize': {
+    env: 'SSM_RATE_LIMIT_BURST_SIZE',
+    flag: 'rate-limit-burst-size',
+    placeholder: 'N',
+    example: '50000',
+    help: 'how many requests each may make at once (default 50000)',
+  },
+  'cors.enabled': {
+    env: 'SSM_CORS_ENABLED',
+    flag: 'cors-enabled',
+    placeholder: 'true|false',
+    example: 'true',
+    help: 'false lets no page in, whatever origins are named (default true)',
+  },
+  'cors.allowOrigins': {
+    env: 'SSM_CORS_ALLOW_ORIGINS',
+    flag: 'cors-allow-origins',
+    placeholder: 'ORIGIN,...',
+    form: 'list',
+    example: '[https://console.example]',
+    help: 'origins whose pages may use the service from a browser, letter by letter (default none)',
+  },
+  'cors.allowAllOrigins': {
+    env: 'SSM_CORS_ALLOW_ALL_ORIGINS',
+    flag: null,
+    placeholder: null,
+    example: 'false',
+    help: 'refused unless false: every origin is to be named',
   },
   maxSessions: {
     env: 'SSM_MAX_SESSIONS',

@@ -4,13 +4,18 @@ import { type Action, type DeclaredAction, mayDo, OPERATOR_ROLE } from '../auth/
 import { invalidOperation } from '../auth/auth-problems.js'
 import type { Authentication } from '../auth/authentication.js'
 import { isLoopback } from '../config/bind-address.js'
+import { addressOf, UNIX_SOCKET } from '../limits/address.js'
 import { Problem } from '../problems/problem.js'
 import type { App } from '../routes/routes.js'
+import { subjectOf } from '../tls/peer.js'
+import type { RateLimit } from './rate-limit.js'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** what a request to this route wants; `OPEN` lets everybody in who reaches the service. A route without it does not start */
     action?: DeclaredAction
+    /** false answers however many ask: for the operator's probes */
+    limited?: false
   }
   interface FastifyRequest {
     /** who asks; null on an open route and before it is known */
@@ -20,12 +25,23 @@ declare module 'fastify' {
   }
 }
 
+/** How else clients are known, and how often they may ask. */
+export interface AccessOptions {
+  rateLimit: RateLimit | undefined
+  /** accounts by the subject of the certificate that stands for each */
+  certificateAccounts: ReadonlyMap<string, string>
+}
+
 /**
  * Lets nobody in but those who may: every route has to say what a request to it wants, and what is not allowed is refused.
  *
  * @param authentication `none` lets everybody on this machine do everything
  */
-export function controlAccess(app: App, authentication: Authentication | 'none'): void {
+export function controlAccess(
+  app: App,
+  authentication: Authentication | 'none',
+  { rateLimit, certificateAccounts }: AccessOptions,
+): void {
   app.decorateRequest('account', null)
   app.decorateRequest('mayDo', function (action) {
     if (authentication === 'none') return true
@@ -38,18 +54,37 @@ export function controlAccess(app: App, authentication: Authentication | 'none')
       )
   })
   // before the body is read
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', async (request, reply) => {
     if (authentication === 'none') return requireLocalClient(request)
-    const { action } = request.routeOptions.config
+    const { action, limited } = request.routeOptions.config
     // logging in is what one does without a token
-    if (action === 'OPEN' || action === 'USER_LOGIN') return
+    if (action === 'OPEN' || action === 'USER_LOGIN') {
+      if (limited !== false) rateLimit?.countAddress(addressOf(request), reply)
+      return
+    }
     if (action === undefined) throw new Error('a route without an action was served')
     if (action === 'OPERATOR' && isLocalClient(request)) return
-    request.account = await authentication.identify(request.headers.authorization)
+    try {
+      request.account = await whoAsks(authentication, request)
+    } catch (error) {
+      rateLimit?.countAddress(addressOf(request), reply)
+      throw error
+    }
+    rateLimit?.countAccount(request.account.serviceId, reply)
     if (action === 'BATCH') return
     const may = action === 'OPERATOR' ? request.account.role === OPERATOR_ROLE : request.mayDo(action)
     if (!may) throw invalidOperation()
   })
+
+  /** A token counts before a certificate: whoever sends one means it. */
+  function whoAsks(authentication: Authentication, request: FastifyRequest): Promise<Account> {
+    const { authorization } = request.headers
+    if (authorization === undefined && certificateAccounts.size > 0) {
+      const serviceId = certificateAccounts.get(subjectOf(request.raw.socket) ?? '')
+      if (serviceId !== undefined) return authentication.identifyByName(serviceId)
+    }
+    return authentication.identify(authorization)
+  }
 }
 
 function requireLocalClient(request: FastifyRequest): void {
@@ -59,6 +94,6 @@ function requireLocalClient(request: FastifyRequest): void {
 
 /** True where the other end of the connection is on this machine; what a header says of it does not count. */
 function isLocalClient({ socket }: FastifyRequest): boolean {
-  const address = socket.remoteAddress
-  return address !== undefined && isLoopback(address.replace(/^::ffff:/, ''))
+  const address = addressOf({ ip: socket.remoteAddress })
+  return address === UNIX_SOCKET || isLoopback(address.replace(/^::ffff:/, ''))
 }

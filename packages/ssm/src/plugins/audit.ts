@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import type { AuditLog } from '../audit/audit-log.js'
 import type { AuditEvent } from '../audit/entry.js'
 import type { Action, DeclaredAction } from '../auth/actions.js'
+import { addressOf } from '../limits/address.js'
 import { Problem } from '../problems/problem.js'
 import type { App } from '../routes/routes.js'
 
@@ -95,7 +96,7 @@ function eventOf(request: FastifyRequest, status: number, elapsedMs: number): Au
     action,
     keyLabel: label,
     keyId: id,
-    address: request.ip,
+    address: addressOf(request),
     status,
     requestId: request.id,
     durationUs: Math.round(elapsedMs * 1000),

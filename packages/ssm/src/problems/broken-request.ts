@@ -17,7 +17,8 @@ export function answerBrokenRequest(error: Error & { code?: string }, socket: So
 }
 
 function describe(code: string | undefined): string {
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'the request did not arrive in time, expected all of it within 30 s'
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return 'the request did not arrive in time, expected its headers, and then all of it, sooner'
   if (code === 'HPE_HEADER_OVERFLOW') return 'the headers are too large, expected at most 16 KiB'
   return 'what arrived is not a valid HTTP/1.1 request'
 }

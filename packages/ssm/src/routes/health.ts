@@ -21,7 +21,7 @@ export function healthRoutes(app: App, { readiness }: RouteContext): void {
     '/healthz',
     {
       schema: { tags: ['service'], summary: 'Says that the service lives', response: { 200: healthzAnswer } },
-      config: { action: 'OPEN' },
+      config: { action: 'OPEN', limited: false },
     },
     async () => ({ status: 'ok' as const }),
   )
@@ -29,7 +29,7 @@ export function healthRoutes(app: App, { readiness }: RouteContext): void {
     '/readyz',
     {
       schema: { tags: ['service'], summary: 'Says whether to send requests here', response: { 200: readyzAnswer } },
-      config: { action: 'OPEN' },
+      config: { action: 'OPEN', limited: false },
     },
     async () => {
       await readiness.check()

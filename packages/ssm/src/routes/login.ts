@@ -1,4 +1,5 @@
 import type { Authentication } from '../auth/authentication.js'
+import { addressOf } from '../limits/address.js'
 import { loginAnswer, loginRequest } from '../schemas/login.js'
 import type { App } from './routes.js'
 
@@ -9,7 +10,7 @@ export function loginRoutes(app: App, authentication: Authentication): void {
     { schema: { body: loginRequest, response: { 200: loginAnswer } }, config: { action: 'USER_LOGIN' } },
     async (request) => {
       const { service_id: serviceId, password } = request.body
-      const { token, account } = await authentication.login(serviceId, password, request.ip)
+      const { token, account } = await authentication.login(serviceId, password, addressOf(request))
       request.account = account
       return { token, message: 'Login successful' }
     },

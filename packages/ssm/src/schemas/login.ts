@@ -3,7 +3,13 @@ import { EXACT } from './members.js'
 
 export const loginRequest = Type.Object(
   {
-    service_id: Type.String({ minLength: 1, maxLength: 255, description: 'the name of the account' }),
+    // a NUL is in no name, and PostgreSQL would not even look for it
+    service_id: Type.String({
+      minLength: 1,
+      maxLength: 255,
+      pattern: '^[^\\u0000]*$',
+      description: 'the name of the account',
+    }),
     password: Type.String({ minLength: 1, maxLength: 1024 }),
   },
   EXACT,

@@ -36,6 +36,17 @@ describe('the configuration', () => {
       token: { label: 'demo' },
       pin: { file: pinFile },
       bindAddr: '127.0.0.1:8080',
+      tls: undefined,
+      certificateAccounts: {},
+      sendSecretsUnencrypted: false,
+      limits: {
+        headersTimeoutMs: 10_000,
+        requestTimeoutMs: 30_000,
+        bodyLimitBytes: 1_048_576,
+        maxRequestsWaiting: 10_000,
+      },
+      rateLimit: { requestsPerMin: 300_000, burstSize: 50_000 },
+      corsOrigins: [],
       maxSessions: 10,
       minSessions: 2,
       legacyAlgorithms: false,
@@ -176,9 +187,12 @@ describe('the configuration', () => {
 })
 
 describe('the address to listen on', () => {
-  it.each(['127.0.0.1:8080', '127.1.2.3:0', '[::1]:443', 'localhost:65535'])('may be %s', (bindAddr) => {
-    expect(load({ ...REQUIRED, SSM_BIND_ADDR: bindAddr }).bindAddr).toBe(bindAddr)
-  })
+  it.each(['127.0.0.1:8080', '127.1.2.3:0', '[::1]:443', 'localhost:65535', 'unix:/run/ssm.sock'])(
+    'may be %s',
+    (bindAddr) => {
+      expect(load({ ...REQUIRED, SSM_BIND_ADDR: bindAddr }).bindAddr).toBe(bindAddr)
+    },
+  )
 
   it.each([
     '0.0.0.0:8080',
@@ -188,18 +202,116 @@ describe('the address to listen on', () => {
     'example.org:80',
     '127.example.org:80',
     '[::ffff:1.2.3.4]:80',
-  ])('may not be %s, because there is no TLS yet', (bindAddr) => {
-    expect(messageOf({ ...REQUIRED, SSM_BIND_ADDR: bindAddr })).toMatch(
-      /^SSM_BIND_ADDR: .*expected a loopback address .*no TLS yet/,
+  ])('may be %s with TLS, or in words that hurt, and not else', (bindAddr) => {
+    const given = { ...REQUIRED, SSM_BIND_ADDR: bindAddr }
+    expect(messageOf(given)).toMatch(
+      /^SSM_BIND_ADDR: got .* without TLS, expected a loopback address .* would travel in the clear; set isHttps: true/,
     )
+    const tls = { SSM_IS_HTTPS: 'true', SSM_CERT_FILE: '/a', SSM_KEY_FILE: '/b' }
+    expect(load({ ...given, ...tls })).toMatchObject({ bindAddr, tls: { certFile: '/a', keyFile: '/b' } })
+    expect(load({ ...given, SSM_SEND_SECRETS_UNENCRYPTED: 'true' })).toMatchObject({ bindAddr, tls: undefined })
   })
 
-  it.each(['8080', '127.0.0.1', '127.0.0.1:65536', '127.0.0.1:x', '::1:80', 'http://127.0.0.1:80'])(
+  it.each(['8080', '127.0.0.1', '127.0.0.1:65536', '127.0.0.1:x', '::1:80', 'http://127.0.0.1:80', 'unix:ssm.sock'])(
     'may not be the malformed %s',
     (bindAddr) => {
       expect(messageOf({ ...REQUIRED, SSM_BIND_ADDR: bindAddr })).toMatch(
-        /^SSM_BIND_ADDR: got ".*", expected host:port/,
+        /^SSM_BIND_ADDR: got ".*", expected (host:port|an absolute path)/,
       )
     },
   )
+})
+
+describe('TLS', () => {
+  const tls = { ...REQUIRED, SSM_IS_HTTPS: 'true', SSM_CERT_FILE: '/a', SSM_KEY_FILE: '/b' }
+
+  it('is files and accounts by certificates', () => {
+    const more = { SSM_CA_FILE: '/c', SSM_CERTIFICATE_ACCOUNTS: '{"CN=udm,O=Core":"udm"}' }
+    expect(load({ ...tls, ...more })).toMatchObject({
+      tls: { certFile: '/a', keyFile: '/b', caFile: '/c' },
+      certificateAccounts: { 'CN=udm,O=Core': 'udm' },
+    })
+  })
+
+  it.each<[string, Record<string, string | undefined>, RegExp]>([
+    [
+      'without a certificate',
+      { ...tls, SSM_CERT_FILE: undefined },
+      /^SSM_IS_HTTPS: got true, expected certFile and keyFile/,
+    ],
+    ['without a key', { ...tls, SSM_KEY_FILE: undefined }, /^SSM_IS_HTTPS: got true, expected certFile and keyFile/],
+    [
+      'with accounts for certificates that nobody presents',
+      { ...tls, SSM_CERTIFICATE_ACCOUNTS: '{"CN=udm":"udm"}' },
+      /^certificateAccounts: got .* expected isHttps: true and a caFile/,
+    ],
+    [
+      'with accounts that are no map',
+      { ...tls, SSM_CA_FILE: '/c', SSM_CERTIFICATE_ACCOUNTS: '["udm"]' },
+      /^SSM_CERTIFICATE_ACCOUNTS: got what is no map/,
+    ],
+    [
+      'with accounts that are no texts',
+      { ...tls, SSM_CA_FILE: '/c', SSM_CERTIFICATE_ACCOUNTS: '{"a":1}' },
+      /^SSM_CERTIFICATE_ACCOUNTS: got what is no map/,
+    ],
+  ])('%s is refused', (_what, env, message) => {
+    expect(messageOf(env)).toMatch(message)
+  })
+})
+
+describe('what requests may take', () => {
+  it('is limited as said', () => {
+    const config = load({
+      ...REQUIRED,
+      SSM_HEADERS_TIMEOUT_MS: '500',
+      SSM_REQUEST_TIMEOUT_MS: '600',
+      SSM_BODY_LIMIT_BYTES: '2048',
+      SSM_MAX_REQUESTS_WAITING: '7',
+      SSM_RATE_LIMIT_REQUESTS_PER_MIN: '60',
+      SSM_RATE_LIMIT_BURST_SIZE: '5',
+      SSM_CORS_ALLOW_ORIGINS: 'https://a.example, http://localhost:3000',
+    })
+    expect(config).toMatchObject({
+      limits: { headersTimeoutMs: 500, requestTimeoutMs: 600, bodyLimitBytes: 2048, maxRequestsWaiting: 7 },
+      rateLimit: { requestsPerMin: 60, burstSize: 5 },
+      corsOrigins: ['https://a.example', 'http://localhost:3000'],
+    })
+  })
+
+  it('is not limited, and no page let in, where that is said', () => {
+    const config = load({
+      ...REQUIRED,
+      SSM_RATE_LIMIT_ENABLED: 'false',
+      SSM_CORS_ENABLED: 'false',
+      SSM_CORS_ALLOW_ORIGINS: 'https://a.example',
+    })
+    expect(config).toMatchObject({ rateLimit: undefined, corsOrigins: [] })
+  })
+
+  it.each<[string, Record<string, string>, RegExp]>([
+    [
+      'headers that may come later than the request',
+      { SSM_HEADERS_TIMEOUT_MS: '40000' },
+      /^SSM_HEADERS_TIMEOUT_MS: got 40000, expected at most requestTimeoutMs, which is 30000$/,
+    ],
+    ['no requests', { SSM_RATE_LIMIT_BURST_SIZE: '0' }, /expected an integer from 1/],
+    ['every origin', { SSM_CORS_ALLOW_ALL_ORIGINS: 'true' }, /^SSM_CORS_ALLOW_ALL_ORIGINS: got true, expected false/],
+    ...[
+      '*',
+      'https://*.example',
+      'https://a.example/',
+      'https://a.example/x',
+      'a.example',
+      'null',
+      'HTTPS://A.example',
+      '',
+    ].map((origin): [string, Record<string, string>, RegExp] => [
+      `the origin ${JSON.stringify(origin)}`,
+      { SSM_CORS_ALLOW_ORIGINS: `https://b.example,${origin}` },
+      /^SSM_CORS_ALLOW_ORIGINS: got ".*", expected origins as browsers send them/,
+    ]),
+  ])('cannot be %s', (_what, env, message) => {
+    expect(messageOf({ ...REQUIRED, ...env })).toMatch(message)
+  })
 })

@@ -47,18 +47,41 @@ describe('a file of settings', () => {
     const { config, notices } = load(
       `ssmName: x\nssmId: 1\nsocketPath: /tmp/s\npkcsPath: module.so\npin: 1234\nlotsNumber: 3\nbindAddr: 127.0.0.1:1\n` +
         `exposeSwaggerUi: true\nisHttps: false\ncertFile: a\nkeyFile: b\ncaFile: c\nmaxSessions: 10\nisSecure: true\n` +
-        `mongodb:\n  url: x\nrateLimit:\n  enabled: true\ncors:\n  enabled: true\n`,
+        `mongodb:\n  url: x\nrateLimit:\n  enabled: true\n  requestsPerMin: 100\n  burstSize: 20\n  cleanupInterval: 5\n` +
+        `cors:\n  enabled: true\n  allowAllOrigins: false\n  allowOrigins:\n    - https://a.example\n    - https://b.example\n`,
     )
-    expect(config).toMatchObject({ pin: { value: '1234' }, token: { slot: 3 }, bindAddr: '127.0.0.1:1' })
+    expect(config).toMatchObject({
+      pin: { value: '1234' },
+      token: { slot: 3 },
+      bindAddr: '127.0.0.1:1',
+      tls: undefined,
+      rateLimit: { requestsPerMin: 100, burstSize: 20 },
+      corsOrigins: ['https://a.example', 'https://b.example'],
+    })
     expect(notices.map((line) => /:(\d+ \w+) has no effect: /.exec(line)?.[1])).toEqual([
       '3 socketPath',
+      '15 mongodb',
       '10 certFile',
       '11 keyFile',
       '12 caFile',
-      '15 mongodb',
-      '17 rateLimit',
-      '19 cors',
     ])
+  })
+
+  it('may name the certificates that stand for accounts, and the files of TLS from its own folder', () => {
+    const { config, notices } = load(
+      `${REQUIRED}isHttps: true\ncertFile: a.crt\nkeyFile: a.key\ncaFile: ca.crt\nbindAddr: 0.0.0.0:9000\n` +
+        'certificateAccounts:\n  CN=udm,O=Core: udm\n  "CN=web console": webconsole\n',
+    )
+    expect(config).toMatchObject({
+      bindAddr: '0.0.0.0:9000',
+      tls: {
+        certFile: join(directory, 'a.crt'),
+        keyFile: join(directory, 'a.key'),
+        caFile: join(directory, 'ca.crt'),
+      },
+      certificateAccounts: { 'CN=udm,O=Core': 'udm', 'CN=web console': 'webconsole' },
+    })
+    expect(notices).toEqual([])
   })
 
   it.each<[string, string, RegExp]>([
@@ -73,9 +96,20 @@ describe('a file of settings', () => {
     ['a list of settings', '- a\n', /ssm\.yaml:1: got no map/],
     ['a key twice', `${REQUIRED}tokenLabel: x\n`, /ssm\.yaml:4: got a key a second time/],
     [
-      'HTTPS',
+      'HTTPS alone',
       `${REQUIRED}isHttps: true\n`,
-      /ssm\.yaml:4 isHttps: got a wish for HTTPS, expected false: there is no TLS yet/,
+      /ssm\.yaml:4 isHttps: got true, expected certFile and keyFile beside it/,
+    ],
+    [
+      'an unknown key in a section',
+      `${REQUIRED}rateLimit:\n  burst: 1\n`,
+      /ssm\.yaml:5 rateLimit\.burst: got an unknown key/,
+    ],
+    ['every origin', `${REQUIRED}cors:\n  allowAllOrigins: true\n`, /ssm\.yaml:5 cors\.allowAllOrigins: got true/],
+    [
+      'accounts that are no map',
+      `${REQUIRED}certificateAccounts: [a]\n`,
+      /ssm\.yaml:4 certificateAccounts: got no map/,
     ],
     ['another file', `${REQUIRED}config: x\n`, /ssm\.yaml:4 config: got an unknown key/],
     ['broken YAML', 'pin: "1234\n', /ssm\.yaml:\d: got what is no YAML/],
