@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { Problem } from '../problems/problem.js'
 import type { App } from '../routes/routes.js'
 
@@ -9,6 +10,8 @@ import type { App } from '../routes/routes.js'
  */
 export function limitWaiting(app: App, max: number): void {
   let underWay = 0
+  const ofSocket = new WeakMap<Socket, { underWay: number }>()
+
   app.addHook('onRequest', (request, reply, next) => {
     const { action } = request.routeOptions.config
     if (action === 'OPEN' || action === 'OPERATOR') return next()
@@ -19,11 +22,27 @@ export function limitWaiting(app: App, max: number): void {
         { headers: { 'retry-after': '1' } },
       )
     }
+    const own = requestsOf(request.raw.socket)
     underWay++
-    // comes once, also for a client that left before its answer
+    own.underWay++
     reply.raw.once('close', () => {
+      if (own.underWay === 0) return
       underWay--
+      own.underWay--
     })
     next()
   })
+
+  /** Of pipelined requests only the first answer hears of the connection's end, so the connection is listened to itself. */
+  function requestsOf(socket: Socket): { underWay: number } {
+    const known = ofSocket.get(socket)
+    if (known !== undefined) return known
+    const own = { underWay: 0 }
+    ofSocket.set(socket, own)
+    socket.once('close', () => {
+      underWay -= own.underWay
+      own.underWay = 0
+    })
+    return own
+  }
 }

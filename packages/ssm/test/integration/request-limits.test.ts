@@ -92,7 +92,7 @@ describe('requests beyond those that may wait', () => {
     const wrapped = createWrappedModule(hsm)
     const harness = await startHarness(
       { ...hsm, module: wrapped.module, label: hsm.label, pinFile: hsm.pinFile },
-      { limits: { ...DEFAULT_LIMITS, maxRequestsWaiting: 2 } },
+      { limits: { ...DEFAULT_LIMITS, maxRequestsWaiting: 3 } },
     )
     const port = await listen(harness.app)
     const body = { key_label: 'KEY_ENCRYPTION_AES256', plain: '00', encryption_algorithm: 5 }
@@ -103,10 +103,10 @@ describe('requests beyond those that may wait', () => {
     const waiting = encrypt()
     const leaving = connect(port, '127.0.0.1')
     const text = JSON.stringify(body)
-    leaving.write(
-      `POST /crypto/encrypt HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${text.length}\r\n\r\n${text}`,
-    )
-    await until(() => wrapped.hanging() === 2)
+    const one = `POST /crypto/encrypt HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${text.length}\r\n\r\n${text}`
+    // two behind each other: only the first of them hears that the client has gone
+    leaving.write(one + one)
+    await until(() => wrapped.hanging() === 3)
     const refused = await encrypt()
     expect(refused.body).toMatchObject({ status: 503, error: 'POOL_EXHAUSTED' })
     expect(refused.body.detail).toMatch(/^timeout waiting for available connection/)
@@ -117,8 +117,11 @@ describe('requests beyond those that may wait', () => {
     await once(leaving, 'close')
     const health = async () => (await harness.get('/crypto/health-check')).status
     while ((await health()) !== 200) await new Promise((resolve) => setImmediate(resolve))
+    const next = encrypt()
+    await until(() => wrapped.hanging() === 4)
+    expect(await health()).toBe(200)
     wrapped.release()
-    expect((await waiting).status).toBe(201)
+    expect([(await waiting).status, (await next).status]).toEqual([201, 201])
     expect([await health(), (await encrypt()).status]).toEqual([200, 201])
     await harness.close()
     wrapped.remove()
