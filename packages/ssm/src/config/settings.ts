@@ -88,8 +88,8 @@ export const SETTINGS = {
     env: 'SSM_IS_HTTPS',
     flag: 'is-https',
     placeholder: null,
-    example: 'true',
-    help: 'TLS 1.3, with certFile and keyFile',
+    example: 'false',
+    help: 'TLS 1.3, with certFile and keyFile (default false)',
   },
   certFile: {
     env: 'SSM_CERT_FILE',
@@ -120,7 +120,7 @@ export const SETTINGS = {
     flag: null,
     placeholder: null,
     form: 'map',
-    example: '{ "CN=udm,O=Core": udm }',
+    example: '{}',
     help: 'which account a certificate stands for, by its subject, such as CN=udm,O=Core: udm; as JSON where it is no file',
   },
   sendSecretsUnencrypted: {

@@ -16,7 +16,7 @@ describe('the command', () => {
     for (const args of [['--help'], ['-h'], ['help'], ['serve', '--help']]) {
       const { code, stdout, stderr } = await runSsm(args).ended
       expect([code, stderr]).toEqual([0, ''])
-      for (const name of ['ssm serve', '--bind-addr', 'SSM_PIN_FILE', 'ssm init', 'loopback only', 'Exit status'])
+      for (const name of ['ssm serve', '--bind-addr', 'SSM_PIN_FILE', 'ssm init', 'Unix socket only', 'Exit status'])
         expect(stdout).toContain(name)
     }
   })
@@ -107,7 +107,12 @@ describe('the command, run wrongly, ends with 2 and says what to do', () => {
       { ...env, SSM_PINFILE: 'x' },
       /^ssm: SSM_PINFILE: got an unknown variable.*did you mean SSM_PIN_FILE\?/,
     ],
-    ['another address than loopback', ['serve', '--bind-addr', '0.0.0.0:8080'], env, /^ssm: --bind-addr: .*no TLS yet/],
+    [
+      'another address than loopback',
+      ['serve', '--bind-addr', '0.0.0.0:8080'],
+      env,
+      /^ssm: --bind-addr: got .* without TLS/,
+    ],
     [
       'a module that is not there',
       ['serve', '--pkcs-path', '/nowhere.so'],
