@@ -1,4 +1,6 @@
+import { createChaos } from 'pkcs11-chaos'
 import { expect, test } from 'vitest'
+import { createClient } from '../../src/index.js'
 import { Token } from '../../src/session/token.js'
 import { useWrappedToken } from '../support/wrapped-token.js'
 
@@ -23,6 +25,27 @@ test('a session that the token refuses to close is closed when it no longer does
   await until(() => module.openSessions() === 1)
   expect(await client.generateRandom(4)).toHaveLength(4)
   expect(module.openSessions()).toBe(2)
+})
+
+test('a session that was closed though the token said that it was not is asked for once more, and is then known to be gone', async () => {
+  await using chaos = createChaos({ module: token.module })
+  const client = await createClient({
+    module: chaos.modulePath,
+    token: { label: token.label },
+    pin: { file: token.pinFile },
+    pool: { maxSize: 1, minSize: 0, createTimeoutMs: 50 },
+  })
+  const session = await client.acquire()
+  await chaos.rules.add({ on: 'C_CloseSession', fail: 'CKR_FUNCTION_FAILED', phase: 'after', times: 1 })
+  client.reset()
+  session.release()
+  await chaos.waitFor(({ functions }) => functions.C_CloseSession?.calls === 2)
+  expect(await client.generateRandom(4)).toHaveLength(4)
+  expect((await chaos.counters()).sessions.open).toBe(2)
+  await client.close()
+  // That of the session, again, of the one after it, and of the one that holds the login.
+  expect((await chaos.counters()).functions.C_CloseSession).toMatchObject({ calls: 4, failed: 2 })
+  expect(await chaos.misuse()).toEqual([])
 })
 
 test('what was refused to be closed is closed with the client', async () => {
