@@ -1,5 +1,6 @@
 // Drives the executor without Node, from several threads at once, so that ThreadSanitizer and valgrind can watch it: sessions opened
-// and closed, encryptions with deadlines from none to generous, cancels, and an end or an unloading in the middle of it.
+// and closed, encryptions with deadlines from none to generous, cancels, and in the middle of it an end, an unloading, all sessions
+// dropped, or the module initialised again by two clients at once.
 //
 //   stress MODULE TOKEN-LABEL PIN ROUNDS
 //
@@ -161,9 +162,53 @@ void login(Driver& driver, uint32_t session, const std::string& pin) {
   if (driver.await(job) != Outcome::returned || (job->rv != CKR_OK && job->rv != kAlreadyLoggedIn)) fail("C_Login failed");
 }
 
-enum class Ending { orderly, disposal, unloading };
+// Nobody initialises the module again while the other one still gets ready, which would fail.
+class Rendezvous {
+ public:
+  void meet() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (++come_ == 2) signal_.notify_all();
+    signal_.wait(lock, [&] { return come_ == 2; });
+  }
 
-void useToken(const std::string& module, const std::string& label, const std::string& pin, int rounds, Ending ending) {
+ private:
+  std::mutex mutex_;
+  std::condition_variable signal_;
+  int come_ = 0;
+};
+
+// Whatever comes of a new session: the other client may begin another generation before it is open.
+void openAnother(Driver& driver, CK_SLOT_ID slot) {
+  auto job = driver.make(Operation::openSession, 0, kLong);
+  job->more().number = slot;
+  job->more().flags = CKF_SERIAL_SESSION | CKF_RW_SESSION;
+  driver.submit(job);
+  driver.await(job);
+}
+
+constexpr int kGenerations = 10;
+constexpr CK_ULONG kDrainMs = 1'000;
+
+void dropAgainAndAgain(Driver& driver, CK_SLOT_ID slot) {
+  for (int i = 0; i < kGenerations; i++) {
+    driver.submit(driver.make(Operation::dropSessions, 0, kLong));
+    openAnother(driver, slot);
+  }
+}
+
+void initializeAgainAndAgain(Driver& driver, CK_SLOT_ID slot) {
+  for (int i = 0; i < kGenerations; i++) {
+    auto job = driver.make(Operation::reinitialize, 0, kLong);
+    job->more().number = kDrainMs;
+    job->more().flags = 1;
+    expectOk(driver, job, "initialising again");
+    openAnother(driver, slot);
+  }
+}
+
+enum class Ending { orderly, disposal, unloading, dropping, initializing };
+
+void useToken(const std::string& module, const std::string& label, const std::string& pin, int rounds, Ending ending, Rendezvous& ready) {
   Driver driver;
   load(driver, module);
   const CK_SLOT_ID slot = findSlot(driver, label);
@@ -172,12 +217,15 @@ void useToken(const std::string& module, const std::string& label, const std::st
   const CK_OBJECT_HANDLE key = generateKey(driver, anchor);
   std::vector<uint32_t> sessions;
   for (int i = 0; i < 6; i++) sessions.push_back(openSession(driver, slot));
+  ready.meet();
   std::vector<std::thread> threads;
   for (unsigned seed = 0; seed < 3; seed++) threads.emplace_back([&, seed] { encryptMany(driver, sessions, key, seed, rounds); });
   if (ending == Ending::disposal) driver.executor().dispose();
   if (ending == Ending::unloading) driver.submit(driver.make(Operation::unload, 0, kLong));
+  if (ending == Ending::dropping) dropAgainAndAgain(driver, slot);
+  if (ending == Ending::initializing) initializeAgainAndAgain(driver, slot);
   for (auto& thread : threads) thread.join();
-  if (ending == Ending::orderly) {
+  if (ending != Ending::disposal && ending != Ending::unloading) {
     for (uint32_t session : sessions) driver.submit(driver.make(Operation::closeSession, session, kLong));
     driver.submit(driver.make(Operation::unload, 0, kLong));
   }
@@ -189,9 +237,11 @@ void useToken(const std::string& module, const std::string& label, const std::st
 int main(int count, char** arguments) {
   if (count != 5) fail("usage: stress MODULE TOKEN-LABEL PIN ROUNDS");
   const int rounds = std::atoi(arguments[4]);
-  for (Ending ending : {Ending::orderly, Ending::disposal, Ending::unloading, Ending::orderly}) {
-    std::thread other([&] { useToken(arguments[1], arguments[2], arguments[3], rounds, Ending::orderly); });
-    useToken(arguments[1], arguments[2], arguments[3], rounds, ending);
+  for (Ending ending : {Ending::orderly, Ending::disposal, Ending::unloading, Ending::dropping, Ending::initializing, Ending::orderly}) {
+    Rendezvous ready;
+    const Ending others = ending == Ending::initializing ? ending : Ending::orderly;
+    std::thread other([&] { useToken(arguments[1], arguments[2], arguments[3], rounds, others, ready); });
+    useToken(arguments[1], arguments[2], arguments[3], rounds, ending, ready);
     other.join();
   }
   std::printf("stress: all jobs came back\n");
