@@ -67,7 +67,11 @@ function toFinished(cell: Cell, answer: Awaited<ReturnType<WorkerProcess['run']>
   return { cell, violations: [{ invariant: 'process', detail }], unrepeated: [], result: undefined }
 }
 
-/** Without a processor for long enough, the loop stands still, and calls pass their deadlines though the fault is over. */
-function mayBeTheMachine({ violations }: Finished): boolean {
-  return violations.length > 0 && violations.every(({ invariant }) => invariant === 'loop' || invariant === 'service')
+/**
+ * Without a processor for long enough, the loop stands still, calls pass their deadlines though the fault is over, and no client can be had
+ * that could meet the fault.
+ */
+function mayBeTheMachine({ violations, result }: Finished): boolean {
+  if (violations.length === 0) return result?.met === false
+  return violations.every(({ invariant }) => invariant === 'loop' || invariant === 'service')
 }
