@@ -1,7 +1,9 @@
 import { createChaos } from 'pkcs11-chaos'
-import { expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { createClient } from '../../src/index.js'
+import { Operation } from '../../src/pkcs11/protocol.js'
 import { Token } from '../../src/session/token.js'
+import { rejection } from '../support/rejection.js'
 import { useWrappedToken } from '../support/wrapped-token.js'
 
 const { module, open, token } = useWrappedToken([{ label: 'k' }])
@@ -9,6 +11,19 @@ const { module, open, token } = useWrappedToken([{ label: 'k' }])
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise(setImmediate)
 }
+
+afterEach(() => void vi.useRealTimers())
+
+const connect = () =>
+  Token.connect({
+    module: module.module,
+    initializeArgs: undefined,
+    token: { label: token.label },
+    pin: undefined,
+    readOnly: false,
+    timeoutMs: 20_000,
+    onLogin: () => undefined,
+  })
 
 test('a session that the token refuses to close is closed when it no longer does, and not left to it', async () => {
   const client = await open({ pool: { maxSize: 3, minSize: 0, createTimeoutMs: 50 } })
@@ -59,16 +74,31 @@ test('what was refused to be closed is closed with the client', async () => {
   expect(module.openSessions()).toBe(0)
 })
 
+test('a session whose close did not get its turn is closed when there is a thread for it', async () => {
+  const connected = await connect()
+  const { engine } = connected
+  engine.setMaxThreads(3)
+  const session = await connected.openSession()
+  // As many calls as the engine has threads.
+  const busy = await Promise.all(Array.from({ length: 3 }, () => connected.openSession()))
+  module.hang('C_GenerateRandom')
+  const hanging = busy.map((each) => engine.run(Operation.GENERATE_RANDOM, each, { timeoutMs: 60_000 }, 4))
+  await until(() => module.running('C_GenerateRandom') === 3)
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  const closed = module.calls('C_CloseSession')
+  const expired = { code: 'OPERATION_TIMEOUT', category: 'overload' }
+  expect(await rejection(connected.closeSession(session, 10))).toMatchObject(expired)
+  module.clear()
+  for (const bytes of await Promise.all(hanging)) expect(bytes).toHaveLength(4)
+  expect(module.calls('C_CloseSession')).toBe(closed)
+  vi.advanceTimersByTime(20_000)
+  await until(() => module.openSessions() === 3)
+  await connected.close(20_000)
+  expect(module.openSessions()).toBe(0)
+})
+
 test('a session that comes when its opening was aborted is closed', async () => {
-  const connected = await Token.connect({
-    module: module.module,
-    initializeArgs: undefined,
-    token: { label: token.label },
-    pin: undefined,
-    readOnly: false,
-    timeoutMs: 20_000,
-    onLogin: () => undefined,
-  })
+  const connected = await connect()
   const before = module.calls('C_CloseSession')
   module.hang('C_OpenSession')
   const enough = new AbortController()
