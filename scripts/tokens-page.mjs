@@ -86,9 +86,10 @@ ${factsTable()}
   cannot use.
 - **tpm2-pkcs11**: a TPM has room for three keys at once, so two processes, or a third key, need the resource manager \`tpm2-abrmd\`. AES keys are
   made by \`tpm2_ptool\` only. A TPM that loses its power while it was in use counts that like a wrong PIN, and locks after three. Decryption of more than 32 bytes with \`CKM_AES_CBC_PAD\` fails
-  ([tpm2-pkcs11#841](https://github.com/tpm2-software/tpm2-pkcs11/issues/841)): decrypt with \`CKM_AES_CBC\` and take the padding off. When the
-  TPM cannot be reached, C_Login answers \`CKR_PIN_INCORRECT\`, so the client holds its PIN for rejected. Two C_OpenSession at
-  once now and then get one handle; the engine notices, and opens another.
+  ([tpm2-pkcs11#841](https://github.com/tpm2-software/tpm2-pkcs11/issues/841)): decrypt with \`CKM_AES_CBC\` and take the padding off. Two
+  C_OpenSession at once now and then get one handle; the engine notices, and opens another. When the TPM cannot be reached, C_Login answers
+  \`CKR_PIN_INCORRECT\`. A client that was logged in once asks the TPM for random bytes first, and sends no PIN where it does not answer; one
+  that is made while the TPM is away has its PIN rejected, and another has to be made.
 - **NSS softokn** runs inside the process, and wants \`initializeArgs\`:
   \`configdir='sql:/path/to/db' certPrefix='' keyPrefix='' secmod='secmod.db' flags=noModDB\`.
 - **p11-kit's client** carries only mechanisms whose parameters it knows: none of AES but \`CKM_AES_ECB\`. RSA, ECDSA and random work. PSS works where

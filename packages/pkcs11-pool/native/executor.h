@@ -89,7 +89,7 @@ class Executor : public std::enable_shared_from_this<Executor> {
   void prepare(Worker& worker, JobPointer job);
   std::shared_ptr<Module> admit();
   void run(Job& job, const Module* module);
-  static void reinitialize(Job& job);
+  void reinitialize(Job& job) const;
   void finish(Lock& lock, Worker& worker, JobPointer job);
   void endOrphan(Lock& lock, Worker& worker, JobPointer job);
   void reap(Lock& lock, Worker& worker, Job& job);

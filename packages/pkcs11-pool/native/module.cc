@@ -14,6 +14,9 @@ namespace pkcs11_pool {
 
 namespace {
 
+// Clients whose token is away ask at least this often, unless their longest backoff was set to more.
+constexpr auto kWishStands = std::chrono::seconds(15);
+
 // Never destroyed: threads may use them while the process ends.
 std::mutex& registryMutex() {
   static auto* mutex = new std::mutex();
@@ -73,8 +76,9 @@ CK_RV Module::acquire(const std::optional<std::string>& arguments, std::string& 
   return CKR_OK;
 }
 
-CK_RV Module::release(Fn& fn) {
+CK_RV Module::release(const void* user, Fn& fn) {
   std::lock_guard<std::mutex> lock(lifecycle_);
+  wishes_.erase(user);
   if (--users_ > 0 || !initialized_ || calls_ > 0) return CKR_OK;
   CK_RV rv = CKR_OK;
   if (ours_) {
@@ -87,7 +91,7 @@ CK_RV Module::release(Fn& fn) {
   return rv;
 }
 
-CK_RV Module::reinitialize(uint64_t& generation, bool evenIfShared, std::chrono::steady_clock::time_point until,
+CK_RV Module::reinitialize(const void* user, uint64_t& generation, bool evenIfShared, std::chrono::steady_clock::time_point until,
                            Reinitialization& outcome, Fn& fn) {
   const auto asked = std::chrono::steady_clock::now();
   std::lock_guard<std::mutex> lock(lifecycle_);
@@ -96,7 +100,7 @@ CK_RV Module::reinitialize(uint64_t& generation, bool evenIfShared, std::chrono:
     outcome = Reinitialization::adopted;
     return CKR_OK;
   }
-  if (users_ > 1 && !evenIfShared) {
+  if (users_ > 1 && !evenIfShared && othersAreWell(user, asked)) {
     outcome = Reinitialization::shared;
     return CKR_OK;
   }
@@ -115,6 +119,14 @@ CK_RV Module::reinitialize(uint64_t& generation, bool evenIfShared, std::chrono:
   }
   gated_ = false;
   return rv;
+}
+
+// As far as is known: one that has not missed its token lately may be using it. Remembers that this one does.
+bool Module::othersAreWell(const void* user, std::chrono::steady_clock::time_point now) {
+  wishes_[user] = now;
+  int standing = 0;
+  for (const auto& [each, at] : wishes_) standing += now - at < kWishStands ? 1 : 0;
+  return standing < users_;
 }
 
 bool Module::drained(std::chrono::steady_clock::time_point until) const {
@@ -161,6 +173,7 @@ uint64_t Module::enterOnceSettled() {
 
 void Module::beginGeneration() {
   generation_++;
+  wishes_.clear();
   std::lock_guard<std::mutex> lock(claims_);
   sessions_.clear();
 }

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "cryptoki.h"
@@ -27,7 +28,7 @@ class Module {
     done = 0,
     adopted = 1,  // somebody else had it done since
     busy = 2,     // calls were inside until the time was up: C_Finalize beside them is undefined
-    shared = 3    // others use the module, and must not be disturbed
+    shared = 3    // others use the module, and are not to be disturbed
   };
 
   // Loads and initialises for one more user, with a string for CK_C_INITIALIZE_ARGS.pReserved where one is given. `reason` is set where
@@ -36,12 +37,13 @@ class Module {
 
   // One user less. The last one finalises, unless a call is still inside the module (C_Finalize beside another call is undefined)
   // or somebody else in the process had initialised it.
-  CK_RV release(Fn& fn);
+  CK_RV release(const void* user, Fn& fn);
 
   // C_Finalize and C_Initialize, for a user that knows the module as of `generation`, which becomes the one there is then. Calls that are
-  // inside are waited for until `until`, and none is let in meanwhile.
-  CK_RV reinitialize(uint64_t& generation, bool evenIfShared, std::chrono::steady_clock::time_point until, Reinitialization& outcome,
-                     Fn& fn);
+  // inside are waited for until `until`, and none is let in meanwhile. Other users are not disturbed unless all of them have asked for it
+  // within a while, or `evenIfShared`.
+  CK_RV reinitialize(const void* user, uint64_t& generation, bool evenIfShared, std::chrono::steady_clock::time_point until,
+                     Reinitialization& outcome, Fn& fn);
 
   // Counts a call, from before it may start until it has returned, however late; false where it must not, because the module is being
   // initialised again. While a call is counted, the generation does not change.
@@ -73,6 +75,7 @@ class Module {
   CK_RV initialize(const std::optional<std::string>& arguments, Fn& fn);
   CK_RV initializeAgain(Fn& fn);
   void beginGeneration();
+  bool othersAreWell(const void* user, std::chrono::steady_clock::time_point now);
   bool drained(std::chrono::steady_clock::time_point until) const;
 
   const std::string path_;
@@ -82,6 +85,7 @@ class Module {
   std::atomic<uint64_t> generation_{1};
   std::chrono::steady_clock::time_point triedInVainAt_{};
   int users_ = 0;
+  std::unordered_map<const void*, std::chrono::steady_clock::time_point> wishes_;  // when users last asked for a new initialisation, in vain
   bool initialized_ = false;
   bool ours_ = false;
   std::optional<std::string> arguments_;  // that it is initialised with; kept as long, for modules that keep the pointer

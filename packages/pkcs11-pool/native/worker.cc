@@ -225,7 +225,7 @@ void Executor::run(Job& job, const Module* module) {
         JobDetails& details = job.more();
         if (!details.module) return;
         closeSessions(*details.module, details.generation, details.handles);
-        job.rv = details.module->release(job.fn);
+        job.rv = details.module->release(this, job.fn);
         details.module = nullptr;
         return;
       }
@@ -304,7 +304,7 @@ void Executor::finish(Lock& lock, Worker& worker, JobPointer job) {
   else needTicks();  // should the next call hang, the watcher announces these
 }
 
-void Executor::reinitialize(Job& job) {
+void Executor::reinitialize(Job& job) const {
   JobDetails& details = *job.details;
   if (!details.subject) {
     job.rv = CKR_CRYPTOKI_NOT_INITIALIZED;
@@ -312,7 +312,7 @@ void Executor::reinitialize(Job& job) {
   }
   Module::Reinitialization outcome{};
   const auto until = std::min(job.deadline, Clock::now() + std::chrono::milliseconds(std::min<CK_ULONG>(details.number, kLongestDrainMs)));
-  job.rv = details.subject->reinitialize(details.generation, details.flags != 0, until, outcome, job.fn);
+  job.rv = details.subject->reinitialize(this, details.generation, details.flags != 0, until, outcome, job.fn);
   details.number = static_cast<CK_ULONG>(outcome);
 }
 
@@ -350,7 +350,7 @@ void Executor::reap(Lock& lock, Worker& worker, Job& job) {
     if (module && (open || opened)) closeSession(*module, job.handle);
     else if (module && job.session != 0) module->disclaim(job.handle);
     if (module) module->leave();
-    if (surplus) surplus->release(ignored);
+    if (surplus) surplus->release(this, ignored);
   }
   lock.lock();
   if (std::exchange(worker.hung, false)) hung_--;
@@ -372,7 +372,7 @@ void Executor::closeDown(Lock& lock) {
     CallIntoModule counted;
     Fn ignored = Fn::none;
     closeSessions(*module, generation, open);
-    module->release(ignored);
+    module->release(this, ignored);
   }
   lock.lock();
 }

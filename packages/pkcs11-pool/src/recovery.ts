@@ -1,4 +1,4 @@
-import { Pkcs11PoolError } from './errors.js'
+import { CryptokiError, Pkcs11PoolError } from './errors.js'
 import { systemClock } from './internal/clock.js'
 import { type FailedCall, isAfter } from './pkcs11/engine.js'
 import { Operation, Reinitialization } from './pkcs11/protocol.js'
@@ -37,10 +37,10 @@ const ENDINGS: ReadonlySet<Operation> = new Set([Operation.CLOSE_SESSION, Operat
 /**
  * Finds out from failed calls whether the token, or all its sessions, are gone, and brings them back.
  *
- * It looks at the anchor, the session that holds the login. While that answers, a lost session was one of its own. When it is gone too, all
- * sessions are dropped, the token is found again and logged in anew: a new generation, in which nothing of the old one is used. One such
- * attempt runs at a time; while the breaker is open it is the breaker's probe. A module that is not initialised any more, or whose token
- * does not come back, is initialised again, once for all its clients in the process.
+ * It looks at the anchor, the session that holds the login. While that answers, a lost session was one of its own. When it is gone too, or
+ * its token has not answered in it for a while, all sessions are dropped, the token is found again and logged in anew: a new generation, in
+ * which nothing of the old one is used. One such attempt runs at a time; while the breaker is open it is the breaker's probe. A module that
+ * is not initialised any more, or whose token does not come back, is initialised again, once for all its clients in the process.
  */
 export class Recovery {
   readonly breaker: Breaker
@@ -120,6 +120,9 @@ export class Recovery {
     switch (evidenceOf(error)) {
       case 'nothing':
         return
+      case 'doubt':
+        if (this.#attempt === undefined && this.breaker.doubted()) void this.look()
+        return
       case 'failure':
         // What is wrong is being found out already.
         if (this.#attempt === undefined) this.breaker.failed(error)
@@ -155,13 +158,25 @@ export class Recovery {
 
   async #lookAndRebuild(): Promise<void> {
     try {
-      if (await anchorAnswers(this.#token, this.#probeTimeoutMs)) return
-      await this.#rebuild(sessionsEnded())
+      const lost = await this.#lookForLoss()
+      if (lost === undefined) this.#rebuilds.succeeded()
+      else await this.#rebuild(lost)
     } catch (error) {
       if (!(error instanceof Pkcs11PoolError) || evidenceOf(error) !== 'module not initialised') throw error
       if (await this.#initializeAgain(true)) await this.#rebuild(error)
       // It may have been shut only while another client tried to have it initialised again.
       else if (!(await anchorAnswers(this.#token, this.#probeTimeoutMs).catch(() => false))) throw busy(error)
+    }
+  }
+
+  /** Why all sessions have ended, or are to; undefined where they have not. */
+  async #lookForLoss(): Promise<Pkcs11PoolError | undefined> {
+    try {
+      return (await anchorAnswers(this.#token, this.#probeTimeoutMs)) ? undefined : sessionsEnded()
+    } catch (error) {
+      // Nobody uses the sessions while the breaker is open, and new ones may reach a token that these do not.
+      if (!saysTrouble(error) || !this.breaker.blocked || !this.#rebuilds.unanswered()) throw error
+      return error
     }
   }
 
@@ -240,6 +255,13 @@ function sessionsEnded(): Pkcs11PoolError {
     'SESSION_LOST',
     'the token dropped the session that holds the login, and all others with it',
   )
+}
+
+/** The module has answered that it cannot ask its token. */
+function saysTrouble(error: unknown): error is CryptokiError {
+  if (!(error instanceof CryptokiError)) return false
+  const evidence = evidenceOf(error)
+  return evidence === 'failure' || evidence === 'doubt'
 }
 
 function asError(error: unknown): Pkcs11PoolError {

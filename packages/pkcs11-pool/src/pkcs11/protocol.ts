@@ -31,7 +31,7 @@
  * | LOAD_PIN | pin | undefined |
  * | UNLOAD | - | undefined |
  * | TOKEN_INFO | slot | a `NativeTokenInfo` |
- * | REINITIALIZE | milliseconds to wait for calls that are inside, 1 to disturb other users of the module too | a number of {@link Reinitialization} |
+ * | REINITIALIZE | milliseconds to wait for calls that are inside, 1 to disturb other users of the module though they have not all asked for it lately | a number of {@link Reinitialization} |
  * | DROP_SESSIONS | - | undefined; all sessions are closed, one in which a call runs after it, and none is known any more |
  */
 export const Operation = {
@@ -78,7 +78,7 @@ export const Reinitialization = {
   ADOPTED: 1,
   /** calls were inside until the time was up; C_Finalize beside them is undefined */
   BUSY: 2,
-  /** other clients use the module, and were not to be disturbed */
+  /** other clients use the module, have not asked for it themselves, and were not to be disturbed */
   SHARED: 3,
 } as const
 export type Reinitialization = (typeof Reinitialization)[keyof typeof Reinitialization]

@@ -33,6 +33,8 @@ export interface ReturnValue {
   readonly category: ReturnValueCategory
   /** what it shows of other calls, where it does */
   readonly shows?: Shown
+  /** the module does not say what went wrong, which may be the token: so many in a row have it looked at */
+  readonly unnamed?: boolean
   /** what the pool does, where that is neither what its category asks for nor what it shows */
   readonly response?: string
   /** what happened, in plain language */
@@ -68,6 +70,9 @@ export const RETURN_VALUES = {
   CKR_GENERAL_ERROR: {
     rv: 0x0005,
     category: 'session',
+    unnamed: true,
+    response:
+      'the session is closed and replaced; so many in a row have the token looked at; a call that changes nothing is made again on another',
     meaning: 'the module met an error that it cannot name',
     action: 'look into the log of the module and of the HSM',
   },
@@ -512,6 +517,7 @@ export function describeRv(rv: number): DescribedReturnValue {
       rv,
       name: `CKR_${hex32(rv)}`,
       category: 'session',
+      unnamed: true,
       meaning: rv >= 0x80000000 ? 'an error of the vendor’s own' : 'an error that this library does not know',
       action: 'see the vendor’s documentation',
     }

@@ -58,6 +58,7 @@ export class Breaker {
   #state: BreakerState = 'closed'
   #proven = true
   #clean = true
+  #doubts = 0
   #stopped = false
   #opened = 0
   #openedAt = 0
@@ -84,6 +85,16 @@ export class Breaker {
     if (this.#state !== 'closed') return
     this.#clean = false
     if (this.#count.failure() || !this.#proven) this.trip(error)
+  }
+
+  /** A call failed, perhaps on the token's side. @returns whether so many did in a row that the token has to be looked at */
+  doubted(): boolean {
+    if (this.#state !== 'closed') return false
+    this.#clean = false
+    this.#doubts += 1
+    if (this.#proven && this.#doubts < this.#options.failureThreshold) return false
+    this.#doubts = 0
+    return true
   }
 
   /** Opens at once: there is no doubt that the token cannot be used. */
@@ -162,6 +173,7 @@ export class Breaker {
 
   #clear(): void {
     this.#count.success()
+    this.#doubts = 0
     this.#proven = true
     this.#clean = true
     this.#waits = this.#firstWait()

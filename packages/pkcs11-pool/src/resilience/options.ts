@@ -8,10 +8,10 @@ export type { BreakerOptions } from './breaker.js'
 export interface HealthOptions {
   /**
    * How often the token is looked at while no call succeeds that would show how it is: with C_GetSessionInfo on the session that holds
-   * the login, and on sessions that are idle. Infinity: never. @defaultValue 10_000
+   * the login, and on sessions that are idle; and for a few random bytes, where the token gives some. Infinity: never. @defaultValue 10_000
    */
   probeIntervalMs?: number | undefined
-  /** Milliseconds that the look at one session may take. @defaultValue 2_000 */
+  /** Milliseconds that each call of such a look may take. @defaultValue 2_000 */
   probeTimeoutMs?: number | undefined
   /**
    * For tokens that end sessions which are not used: each session that was not used for an interval is looked at, also while others

@@ -6,6 +6,7 @@ import { type NativePin, type NativeTokenInfo, Operation } from '../pkcs11/proto
 import { RETURN_VALUES } from '../pkcs11/return-values.js'
 import type { ObjectHandle } from './arguments.js'
 import { type CallContext, nextCall } from './call-context.js'
+import { Contact } from './contact.js'
 import { Credentials } from './credentials.js'
 import { bounded, nothingSent } from './deadline.js'
 import { patiently } from './patience.js'
@@ -26,11 +27,13 @@ export interface LoginTarget {
  * A login belongs to the token, not to a session: C_Login moves all sessions of the process at once, and it ends with the last of
  * them. So one session, the anchor, is opened for it, leased to nobody and left out of expiry.
  *
- * The PIN is guarded: what sends it runs one after the other, and {@link Credentials} that the token has rejected are not sent again.
+ * The PIN is guarded: what sends it runs one after the other, and {@link Credentials} that the token has rejected are not sent again. Nor is
+ * it sent to a token that does not answer: modules are known to say CKR_PIN_INCORRECT when they cannot reach theirs.
  *
  * Source: PKCS#11 2.40 sections 5.6 (C_Login) and 3.2 (CK_TOKEN_INFO flags).
  */
 export class Login {
+  readonly contact: Contact
   readonly #target: LoginTarget
   #credentials: Credentials
   readonly #onLogin: (generation: number) => void
@@ -48,6 +51,7 @@ export class Login {
 
   constructor(target: LoginTarget, pin: NativePin | undefined, onLogin: (generation: number) => void) {
     this.#target = target
+    this.contact = new Contact(target.engine)
     this.#credentials = new Credentials(pin)
     this.#onLogin = onLogin
   }
@@ -208,6 +212,7 @@ export class Login {
         this.#began()
       })
       this.#showsInSessions = await this.#isSeen(anchor)
+      if (await this.contact.ask(anchor, 'after login', this.#target.timeoutMs)) this.contact.remember('after login')
     } catch (error) {
       if (!anchor.lost) void this.#target.closeSession(anchor).catch(() => undefined)
       throw error
@@ -250,7 +255,7 @@ export class Login {
     }
   }
 
-  /** C_Login, where it may be sent. @returns whether it was this call that logged in */
+  /** C_Login, where it may be sent and the token is there. @returns whether it was this call that logged in */
   async #send(session: EngineSession): Promise<boolean> {
     const credentials = this.#credentials
     if (credentials.pin === undefined) return false
@@ -259,6 +264,7 @@ export class Login {
     const read = () => engine.run(Operation.TOKEN_INFO, undefined, { timeoutMs }, slot)
     const token = (await patiently(read)) as NativeTokenInfo
     check(token, credentials)
+    const answered = await this.contact.ask(session, 'before login', timeoutMs)
     // A token with a PIN pad of its own asks there; it takes no PIN from here.
     const pin = hasFlag(token.flags, TOKEN_FLAGS.CKF_PROTECTED_AUTHENTICATION_PATH) ? null : credentials.pin
     this.#sending += 1
@@ -272,6 +278,7 @@ export class Login {
       )
       this.#succeeded += 1
       credentials.succeeded()
+      if (answered) this.contact.remember('before login')
       return true
     } catch (error) {
       if (error instanceof CryptokiError && error.rv === RETURN_VALUES.CKR_USER_ALREADY_LOGGED_IN.rv) return false

@@ -91,8 +91,8 @@ test.each([
   ['overload', 'CKR_HOST_MEMORY'],
 ] as const)('%s never opens it', async (_, rv) => {
   const client = await open({ breaker: patient })
-  module.fail('C_GenerateRandom', rv)
-  await failTimes(client, 10)
+  module.fail('C_EncryptInit', rv)
+  for (let time = 0; time < 10; time += 1) await rejection(client.encrypt(key, cbc, iv))
   expect(client.health().breaker).toMatchObject({ state: 'closed', failures: 0, opened: 0 })
 })
 

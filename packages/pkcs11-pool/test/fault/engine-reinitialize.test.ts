@@ -98,6 +98,22 @@ test('where others use it, it is not disturbed unless that is asked for', async 
   expect(await reinitialize(one.engine, 60_000, 0)).toBe(Reinitialization.DONE)
 })
 
+test('where all who use it have asked for it, nobody is left to be disturbed', async () => {
+  const [one, two, three] = [await ready(), await ready(), await ready()]
+  const before = counts()
+  for (const { engine } of [one, two, one, two])
+    expect(await reinitialize(engine, 60_000, 0)).toBe(Reinitialization.SHARED)
+  expect(counts()).toEqual(before)
+  expect(await reinitialize(three.engine, 60_000, 0)).toBe(Reinitialization.DONE)
+  for (const { engine } of [one, two]) expect(await reinitialize(engine, 60_000, 0)).toBe(Reinitialization.ADOPTED)
+  // What was asked for is done: the next time, all have to ask again.
+  expect(await reinitialize(three.engine, 60_000, 0)).toBe(Reinitialization.SHARED)
+  // One that has gone asks for nothing.
+  await three.engine.run(Operation.UNLOAD, undefined, LONG)
+  expect(await reinitialize(one.engine, 60_000, 0)).toBe(Reinitialization.SHARED)
+  expect(await random(two.engine, await openSession(two.engine))).toHaveLength(4)
+})
+
 test('while a call is inside it is not finalised, nobody is let in meanwhile, and afterwards all goes on as before', async () => {
   const one = await ready()
   const other = await ready()

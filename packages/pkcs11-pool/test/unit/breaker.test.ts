@@ -55,6 +55,28 @@ test('failures in a row open it, and a success in between begins the count anew'
   expect(reports).toMatchObject([{ state: 'open', opened: 1, openedAt: START, cause: failure }])
 })
 
+test('so many doubts in a row ask for a look, and a success in between begins the count anew', () => {
+  const { breaker } = create()
+  for (let round = 0; round < 2; round += 1) {
+    expect([breaker.doubted(), breaker.doubted()]).toEqual([false, false])
+    breaker.succeeded()
+    expect([breaker.doubted(), breaker.doubted(), breaker.doubted()]).toEqual([false, false, true])
+  }
+  expect(breaker.report()).toMatchObject({ state: 'closed', failures: 0, opened: 0 })
+  breaker.trip(failure)
+  expect(breaker.doubted()).toBe(false)
+})
+
+test('on probation the first doubt asks for a look', async () => {
+  const { clock, breaker, probes } = create()
+  breaker.trip(failure)
+  await clock.advance(100)
+  probes.at(-1)?.resolve()
+  await settled()
+  expect(breaker.blocked).toBe(false)
+  expect(breaker.doubted()).toBe(true)
+})
+
 test('what shows beyond doubt that the token is gone opens it at once, and only once', () => {
   const { breaker, reports } = create()
   breaker.trip(failure)

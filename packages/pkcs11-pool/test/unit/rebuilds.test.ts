@@ -14,3 +14,19 @@ test('a module is initialised again from the third failure on, at the cost of ot
   rebuilds.succeeded()
   expect(rebuilds.next).toBe('as it is')
 })
+
+test('a token that answers nothing in its sessions is looked at twice, and its sessions opened anew once, before that', () => {
+  const rebuilds = new Rebuilds()
+  for (let round = 0; round < 2; round += 1) {
+    expect(rebuilds.unanswered()).toBe(false)
+    expect(rebuilds.unanswered()).toBe(true)
+    expect(rebuilds.next).toBe('as it is')
+    rebuilds.failed()
+    expect(rebuilds.next).toBe('initialise unless shared')
+    rebuilds.failed()
+    expect(rebuilds.next).toBe('initialise unless shared')
+    rebuilds.failed()
+    expect(rebuilds.next).toBe('initialise')
+    rebuilds.succeeded()
+  }
+})
