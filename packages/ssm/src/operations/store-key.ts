@@ -3,6 +3,7 @@ import { encodeKeyId } from '../hsm/key-id.js'
 import type { LabelKeys } from '../hsm/label-keys.js'
 import type { ExternalKey, StoredExternalKey } from './external-key.js'
 import { freeId } from './free-id.js'
+import { makeKey } from './make-key.js'
 import { ownCopy } from './own-copy.js'
 
 /**
@@ -15,7 +16,8 @@ export async function storeKey(hsm: Hsm, keys: LabelKeys, key: ExternalKey): Pro
   const copy = await ownCopy(hsm, keys, value, 'KEY_STORAGE_ERROR')
   const handle = await keys.change(label, async () => {
     const chosen = freeId(await hsm.findKeys(label), label, id, 'KEY_STORAGE_ERROR')
-    return hsm.importKey({ label, ckaId: encodeKeyId(chosen), family, value })
+    const made = { label, ckaId: encodeKeyId(chosen), family, value }
+    return makeKey(hsm, made, () => hsm.importKey(made))
   })
   return { handle, ownCopy: copy }
 }

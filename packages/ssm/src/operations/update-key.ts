@@ -7,6 +7,7 @@ import { type KeyDetails, type StoredKey, visibleKeys } from '../hsm/stored-key.
 import { problemFromError } from '../problems/from-error.js'
 import { Problem } from '../problems/problem.js'
 import type { ExternalKey, StoredExternalKey } from './external-key.js'
+import { makeKey } from './make-key.js'
 import { ownCopy } from './own-copy.js'
 
 const OLD_STAYS = 'the old key stays in use'
@@ -28,7 +29,8 @@ export async function updateKey(hsm: Hsm, keys: LabelKeys, key: ExternalKey): Pr
     const ckaId = old.replacement ? encodeKeyId(id) : encodeReplacementId(id)
     const made = await saying(OLD_STAYS, async () => {
       await destroyLeftovers(hsm, found, old)
-      return hsm.importKey({ label, ckaId, family, value })
+      const fresh = { label, ckaId, family, value }
+      return makeKey(hsm, fresh, () => hsm.importKey(fresh))
     })
     const fresh: StoredKey = { label, id, ckaId }
     await destroyOld(hsm, keys, old, fresh)

@@ -1,0 +1,26 @@
+import { CryptokiError } from 'pkcs11-pool'
+import type { Hsm } from '../hsm/hsm.js'
+
+/** How often a key is made where the token fails without a reason. */
+const ATTEMPTS = 3
+const WITHOUT_REASON = new Set(['CKR_GENERAL_ERROR', 'CKR_FUNCTION_FAILED'])
+
+/**
+ * Makes a key, and makes it again where the token failed to say why and has no such key: SoftHSM 2.6 lets a search in another session
+ * invalidate an object while it is being made. Only under the label's lock, so that whoever looks sees what this call did.
+ */
+export async function makeKey<T>(
+  hsm: Pick<Hsm, 'findKeys'>,
+  { label, ckaId }: { label: string; ckaId: Buffer },
+  make: () => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await make()
+    } catch (error) {
+      if (attempt === ATTEMPTS || !(error instanceof CryptokiError) || !WITHOUT_REASON.has(error.rvName)) throw error
+      const found = await hsm.findKeys(label)
+      if (found.some((key) => key.ckaId.equals(ckaId))) throw error
+    }
+  }
+}
