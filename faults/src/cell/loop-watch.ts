@@ -31,6 +31,12 @@ export class LoopWatch {
   #threads = new Map<string, ThreadTimes>()
   #stolen = 0
   #worst: Hold = { sleptMs: 0, ranMs: 0 }
+  readonly #stolenMs: () => number
+
+  /** @param taken milliseconds that the host has taken from the machine so far */
+  constructor(taken: () => number = stolenMs) {
+    this.#stolenMs = taken
+  }
 
   /** Nothing is noticed where the system does not tell; see {@link available}. */
   start(): void {
@@ -54,7 +60,7 @@ export class LoopWatch {
     this.#at = performance.now()
     this.#loop = performance.eventLoopUtilization()
     this.#threads = threadTimes()
-    this.#stolen = stolenMs()
+    this.#stolen = this.#stolenMs()
   }
 
   #tick(): void {

@@ -26,7 +26,7 @@ const connect = () =>
   })
 
 test('a session that the token refuses to close is closed when it no longer does, and not left to it', async () => {
-  const client = await open({ pool: { maxSize: 3, minSize: 0, createTimeoutMs: 50 } })
+  const client = await open({ pool: { maxSize: 3, minSize: 0, createTimeoutMs: 1_000 } })
   const sessions = await Promise.all(Array.from({ length: 3 }, () => client.acquire()))
   module.fail('C_CloseSession', 'CKR_DEVICE_ERROR')
   client.reset()
@@ -48,7 +48,7 @@ test('a session that was closed though the token said that it was not is asked f
     module: chaos.modulePath,
     token: { label: token.label },
     pin: { file: token.pinFile },
-    pool: { maxSize: 1, minSize: 0, createTimeoutMs: 50 },
+    pool: { maxSize: 1, minSize: 0, createTimeoutMs: 1_000 },
   })
   const session = await client.acquire()
   await chaos.rules.add({ on: 'C_CloseSession', fail: 'CKR_FUNCTION_FAILED', phase: 'after', times: 1 })
