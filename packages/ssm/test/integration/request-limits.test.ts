@@ -57,7 +57,7 @@ describe('requests beyond the rate', () => {
       'content-type': 'application/problem+json; charset=utf-8',
       'ratelimit-limit': '8',
       'ratelimit-reset': expect.stringMatching(/^4\d\d$/),
-      'retry-after': expect.stringMatching(/^(59|60)$/),
+      'retry-after': expect.stringMatching(/^[1-6]\d$/),
     })
     // also from the same address
     expect((await ask(other, '10.0.0.8')).statusCode).toBe(200)

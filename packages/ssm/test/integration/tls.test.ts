@@ -90,6 +90,8 @@ async function outcomeOf(options: ConnectionOptions): Promise<string> {
 }
 
 const OK = 'HTTP/1.1 200 OK'
+/** The server's alert, unless the end of the connection overtakes it. */
+const REFUSED = /^ERR_SSL_|^ECONNRESET$|^EPIPE$|^closed$/
 const as = ({ cert, key }: Certificate) => ({ cert, key })
 
 describe('TLS', () => {
@@ -110,9 +112,9 @@ describe('TLS', () => {
 
   it('is not spoken with a client that has no certificate, or one of another root or its own', async () => {
     const pretender = maker.root('/O=Core/CN=udm')
-    expect(await outcomeOf({})).toBe('ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED')
-    expect(await outcomeOf(as(maker.signed(othersRoot, '/O=Core/CN=udm')))).toMatch(/^ERR_SSL_|^ECONNRESET$|^closed$/)
-    expect(await outcomeOf(as(pretender))).toMatch(/^ERR_SSL_|^ECONNRESET$|^closed$/)
+    expect(await outcomeOf({})).toMatch(REFUSED)
+    expect(await outcomeOf(as(maker.signed(othersRoot, '/O=Core/CN=udm')))).toMatch(REFUSED)
+    expect(await outcomeOf(as(pretender))).toMatch(REFUSED)
   })
 
   it('has a client refuse the service that another root signed', async () => {
