@@ -23,6 +23,7 @@ import { answerBrokenRequest } from './problems/broken-request.js'
 import { problemFromError } from './problems/from-error.js'
 import type { FailureCode } from './problems/from-library.js'
 import type { Problem } from './problems/problem.js'
+import { ALONE, type Replicas } from './replicas/replicas.js'
 import { aesGcmRoutes } from './routes/aes-gcm.js'
 import { batchRoutes } from './routes/batch.js'
 import { decryptRoutes } from './routes/decrypt.js'
@@ -43,6 +44,10 @@ declare module 'fastify' {
     /** what a failure of the token means on this route */
     failure?: FailureCode
   }
+  interface FastifyInstance {
+    /** from now on `/readyz` says no, and every answer closes its connection; requests are served all the same */
+    retire(): void
+  }
 }
 
 /** What {@link buildApp} needs. */
@@ -53,6 +58,8 @@ export interface AppOptions {
   authentication: Authentication | 'none'
   /** where requests are written down. @defaultValue nowhere */
   audit?: AuditOptions | undefined
+  /** the other processes that change keys on the token; the caller closes it after the app. @defaultValue there are none */
+  replicas?: Replicas
   /** defaults apply to what is left out */
   config?: Partial<
     Pick<SsmConfig, 'legacyAlgorithms' | 'keyCache' | 'limits' | 'rateLimit' | 'corsOrigins' | 'certificateAccounts'>
@@ -78,7 +85,7 @@ export interface AppOptions {
  */
 export function buildApp(options: AppOptions): App {
   const { client, authentication, audit, config = {}, hosts = 'loopback', tls, onFailure = () => {} } = options
-  const { metrics = new ServiceMetrics() } = options
+  const { metrics = new ServiceMetrics(), replicas = ALONE } = options
   const { limits, rateLimit, corsOrigins, certificateAccounts } = { ...DEFAULTS, ...config }
   const app: App = Fastify({
     logger: false,
@@ -110,13 +117,19 @@ export function buildApp(options: AppOptions): App {
     client,
     metrics,
     hsm,
-    keys: new LabelKeys(hsm),
-    readiness: new Readiness(hsm),
+    keys: new LabelKeys(hsm, replicas),
+    readiness: new Readiness({
+      probe: async () => {
+        await hsm.probe()
+        await replicas.caughtUp()
+      },
+    }),
     onFailure,
     legacyAlgorithms: config.legacyAlgorithms ?? DEFAULTS.legacyAlgorithms,
     keyCache: config.keyCache ?? DEFAULTS.keyCache,
   }
 
+  app.decorate('retire', () => context.readiness.stop())
   app.removeContentTypeParser('text/plain')
   app.addHook('onRoute', ({ url, method }) => methods.add(url, method))
   measureRequests(app, metrics)
@@ -142,7 +155,7 @@ export function buildApp(options: AppOptions): App {
     next(null, payload)
   })
   app.addHook('preClose', (done) => {
-    context.readiness.stop()
+    app.retire()
     done()
   })
   app.setNotFoundHandler((request) => {

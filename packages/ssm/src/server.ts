@@ -1,7 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { type Client, createClient } from 'pkcs11-pool'
 import { buildApp } from './app.js'
 import { AuditLog } from './audit/audit-log.js'
-import { AuditStore } from './audit/audit-store.js'
+import { AuditStore, type StoredEntry } from './audit/audit-store.js'
+import { AuditStream } from './audit/audit-stream.js'
 import { Authentication } from './auth/authentication.js'
 import { type BindAddress, isLocal } from './config/bind-address.js'
 import { DEFAULTS, defaultMinSessions, type SsmConfig, type SsmDefaults } from './config/config.js'
@@ -14,6 +16,9 @@ import { protectSocket, removeStaleSocket } from './listen/unix-socket.js'
 import { ServiceMetrics } from './metrics/service-metrics.js'
 import type { AuditOptions } from './plugins/audit.js'
 import { Problem } from './problems/problem.js'
+import { bury } from './replicas/membership.js'
+import { PostgresReplicas } from './replicas/postgres-replicas.js'
+import { ALONE, type Replicas } from './replicas/replicas.js'
 import type { App } from './routes/routes.js'
 import { openStore, type Store } from './store/store.js'
 import { TlsIdentity } from './tls/tls-identity.js'
@@ -41,12 +46,13 @@ export interface SsmServer {
   /**
    * Stops: not ready from now on, no new connections, requests under way are answered, then the token is closed. Bounded and
    * idempotent.
+   *
+   * @param options `gently` goes on serving for `drainDelayMs` between the first of these and the second, so that a balancer sees it
    */
-  close(): Promise<{ abandoned: number }>
+  close(options?: { gently?: boolean }): Promise<{ abandoned: number }>
 }
 
-/** How long, in milliseconds, requests under way may take to end when the service stops, and then the token's sessions. */
-const DRAIN_TIMEOUT_MS = 10_000
+/** How long, in milliseconds, the token's sessions may take to end when the service stops. */
 const CLIENT_CLOSE_TIMEOUT_MS = 5_000
 
 /**
@@ -68,8 +74,11 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
     for (const close of opened.toReversed()) await close()
   }
   try {
-    const store = options.authentication === 'none' ? undefined : await openData(settings.data)
+    const failures = new FailureLog(log)
+    const store = options.authentication === 'none' ? undefined : await openData(settings)
     if (store !== undefined) opened.push(() => store.destroy())
+    const replicas = store === undefined ? ALONE : await joinReplicas(store, settings, failures)
+    opened.push(() => replicas.close())
     const client = await openClient(settings)
     let abandoned = 0
     opened.push(async () => {
@@ -77,21 +86,29 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
     })
     const authentication = store === undefined ? 'none' : new Authentication(client, store)
     if (authentication !== 'none' && settings.connect === 'eager') await authentication.requireSigningKey()
-    const failures = new FailureLog(log)
     const audit = store === undefined ? undefined : await openAudit(store, client, settings, failures)
-    if (audit !== undefined) opened.push(() => audit.log.close())
+    opened.push(async () => {
+      await audit?.log.close()
+      await audit?.stream?.close()
+    })
     const onFailure = (problem: Problem) => failures.record(problem)
     const hosts = tls === undefined && 'host' in address && isLocal(address) ? 'loopback' : 'any'
     const metrics = new ServiceMetrics()
     metrics.observeProcess()
-    const app = buildApp({ client, authentication, audit, config: settings, metrics, hosts, tls, onFailure })
-    opened.push(() => drain(app))
+    const app = buildApp({ client, authentication, audit, replicas, config: settings, metrics, hosts, tls, onFailure })
+    opened.push(() => drain(app, settings.drainTimeoutMs))
     const url = await listen(app, address, tls)
     tls?.watch()
     opened.push(async () => tls?.close())
     let closing: Promise<{ abandoned: number }> | undefined
+    const stop = async (gently: boolean) => {
+      app.retire()
+      if (gently) await delay(settings.drainDelayMs)
+      await closeOpened()
+      return { abandoned }
+    }
     const reloadCertificates = tls === undefined ? undefined : () => tls.reload()
-    return { url, reloadCertificates, close: () => (closing ??= closeOpened().then(() => ({ abandoned }))) }
+    return { url, reloadCertificates, close: ({ gently = false } = {}) => (closing ??= stop(gently)) }
   } catch (error) {
     await closeOpened()
     throw error
@@ -111,32 +128,55 @@ async function listen(app: App, address: BindAddress, tls: TlsIdentity | undefin
 }
 
 /** @throws ConfigError without a data folder */
-function openData(path: string | undefined): Promise<Store> {
-  if (path === undefined) {
+function openData({ data, database }: Pick<SsmConfig, 'data' | 'database'>): Promise<Store> {
+  if (data === undefined) {
     throw new ConfigError(
       'SSM_DATA',
       'nothing',
       'the data folder with accounts and audit; make it with ssm init --data DIR, then set it or give --data',
     )
   }
-  const folder = dataFolder(path)
+  const folder = dataFolder(data)
   useSoftHsmOf(folder)
-  return openStore(folder.store)
+  return openStore(database ?? folder.store)
+}
+
+/** On a database that others may use too, this process has to know what they do. */
+async function joinReplicas(
+  store: Store,
+  { database, instance }: Pick<SsmConfig, 'database' | 'instance'>,
+  failures: FailureLog,
+): Promise<Replicas> {
+  if (database === undefined) return ALONE
+  return PostgresReplicas.join({
+    url: database,
+    instance,
+    bury: (replica) => bury(store, replica),
+    onFailure: (cause) => {
+      const what = 'this replica does not know at the moment what the others do to keys'
+      failures.record(new Problem('DATABASE_UNAVAILABLE', what, { cause }))
+    },
+  })
 }
 
 async function openAudit(
   store: Store,
   client: Client,
-  { instance, auditFailClosed, connect }: typeof DEFAULTS,
+  { instance, auditFailClosed, auditStream, connect }: typeof DEFAULTS,
   failures: FailureLog,
-): Promise<AuditOptions> {
+): Promise<AuditOptions & { stream: AuditStream | undefined }> {
   const onFailure = (cause: unknown) => {
     failures.record(new Problem('AUDIT_UNAVAILABLE', 'the audit could not be written or signed', { cause }))
   }
-  const log = await AuditLog.open({ store: new AuditStore(store), client, chain: instance, onFailure })
+  const onStreamFailure = (cause: unknown) => {
+    failures.record(new Problem('AUDIT_UNAVAILABLE', 'the copy of the audit does not reach its collector', { cause }))
+  }
+  const stream = auditStream === undefined ? undefined : new AuditStream(auditStream, onStreamFailure)
+  const forward = (entries: readonly StoredEntry[]) => stream?.forward(entries)
+  const log = await AuditLog.open({ store: new AuditStore(store), client, chain: instance, forward, onFailure })
   // what the last run left unsigned is signed now
   if (connect === 'eager') await log.signHead()
-  return { log, failClosed: auditFailClosed }
+  return { log, failClosed: auditFailClosed, stream }
 }
 
 function openClient(settings: ServerConfig & typeof DEFAULTS): Promise<Client> {
@@ -152,8 +192,8 @@ function openClient(settings: ServerConfig & typeof DEFAULTS): Promise<Client> {
 }
 
 /** Ends what is under way, and cuts off what does not end. */
-async function drain(app: App): Promise<void> {
-  const giveUp = setTimeout(() => app.server.closeAllConnections(), DRAIN_TIMEOUT_MS)
+async function drain(app: App, timeoutMs: number): Promise<void> {
+  const giveUp = setTimeout(() => app.server.closeAllConnections(), timeoutMs)
   try {
     await app.close()
   } finally {

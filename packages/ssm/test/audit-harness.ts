@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type Client, createClient } from 'pkcs11-pool'
 import type { SoftHsmToken } from 'testkit'
 import { readAnchors } from '../src/audit/anchor.js'
@@ -18,7 +15,6 @@ import { openStore, type Store } from '../src/store/store.js'
 /** An audit over a real store and a real token. */
 export interface AuditHarness {
   client: Client
-  file: string
   store: Store
   failures: unknown[]
   open(chain?: string): Promise<AuditLog>
@@ -29,22 +25,19 @@ export interface AuditHarness {
   close(): Promise<void>
 }
 
-export async function startAuditHarness(token: SoftHsmToken): Promise<AuditHarness> {
-  const directory = mkdtempSync(join(tmpdir(), 'ssm-audit-'))
-  const file = join(directory, 'ssm.sqlite')
+export async function startAuditHarness(token: SoftHsmToken, place: string): Promise<AuditHarness> {
   const client = await createClient({
     module: token.module,
     token: { label: token.label },
     pin: { file: token.pinFile },
   })
   await createServiceKeys(client)
-  const store = await openStore(file)
+  const store = await openStore(place)
   const audit = new AuditStore(store)
   const failures: unknown[] = []
   const jwks = async () => (await readPublicKeys(client, AUDIT_KEY_LABEL)).map(({ jwk }) => jwk)
   return {
     client,
-    file,
     store,
     failures,
     open: (chain = 'main') =>
@@ -60,7 +53,6 @@ export async function startAuditHarness(token: SoftHsmToken): Promise<AuditHarne
     close: async () => {
       await client.close()
       await store.destroy()
-      rmSync(directory, { recursive: true })
     },
   }
 }

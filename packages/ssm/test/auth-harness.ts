@@ -37,11 +37,13 @@ export interface AuthHarness {
 /**
  * @param openAudit where requests are written down; nowhere unless given
  * @param options what the application is told beside
+ * @param place where the store is; a SQLite file of its own unless given
  */
 export async function startAuthHarness(
   token: SoftHsmToken,
   openAudit?: (client: Client, store: Store) => Promise<AuditOptions>,
   options: Pick<AppOptions, 'config' | 'hosts' | 'tls'> = {},
+  place?: string,
 ): Promise<AuthHarness> {
   const directory = mkdtempSync(join(tmpdir(), 'ssm-auth-'))
   const client = await createClient({
@@ -50,7 +52,7 @@ export async function startAuthHarness(
     pin: { file: token.pinFile },
   })
   await createServiceKeys(client)
-  const store = await openStore(join(directory, 'ssm.sqlite'))
+  const store = await openStore(place ?? join(directory, 'ssm.sqlite'))
   const accounts = new Accounts(store)
   const failures: Problem[] = []
   let ahead = 0

@@ -10,7 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 export interface TokenServer {
   /** undefined while it is killed */
   readonly pid: number | undefined
-  /** SIGKILL, to its children too; resolves when it is gone */
+  /** ends it and its children at once, most by SIGKILL; resolves when it is gone */
   kill(): Promise<void>
   /** SIGSTOP: it lives, and answers nothing */
   stop(): void
@@ -31,6 +31,8 @@ export interface ServerProgram {
   isReady: () => Promise<boolean>
   /** files that a killed one leaves and that are in the next one's way */
   leavesBehind?: string[]
+  /** @defaultValue SIGKILL */
+  endsBy?: NodeJS.Signals
 }
 
 const READY_WITHIN_MS = 10_000
@@ -85,7 +87,7 @@ export class ServerProcess implements TokenServer {
     if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
     child.ref()
     const exited = once(child, 'exit')
-    signal(child, 'SIGKILL')
+    signal(child, this.program.endsBy ?? 'SIGKILL')
     await exited
   }
 

@@ -1,4 +1,5 @@
 import { afterAll, expect, test } from 'vitest'
+import { createPostgres, type Postgres } from './postgres.js'
 import { createSoftHsm, type SoftHsm, type SoftHsmToken, type TokenOptions } from './softhsm.js'
 import { type TestToken, TokenUnavailable } from './test-token.js'
 
@@ -30,11 +31,23 @@ export function useSoftHsmToken(options?: TokenOptions): SoftHsmToken {
  * ```
  */
 export async function useToken(create: () => TestToken | Promise<TestToken>): Promise<TestToken | undefined> {
+  const token = await useIfThere(create)
+  if (token !== undefined) Object.assign(process.env, token.env)
+  return token
+}
+
+/** Gives the test file a PostgreSQL of its own, removed after its last test; on machines without one as {@link useToken}. */
+export function usePostgres(): Promise<Postgres | undefined> {
+  return useIfThere(createPostgres)
+}
+
+async function useIfThere<T extends { remove(): unknown }>(create: () => T | Promise<T>): Promise<T | undefined> {
   try {
-    const token = await create()
-    Object.assign(process.env, token.env)
-    afterAll(() => token.remove())
-    return token
+    const made = await create()
+    afterAll(async () => {
+      await made.remove()
+    })
+    return made
   } catch (error) {
     if (!(error instanceof TokenUnavailable) || (process.env.CI ?? '') !== '') throw error
     const { message } = error

@@ -24,6 +24,8 @@ export interface AuditLogOptions {
   client: Client
   /** whose chain it is: each process that writes at the same time has its own */
   chain: string
+  /** is given each entry when it is on the disk. @defaultValue nobody is */
+  forward?: ((entries: readonly StoredEntry[]) => void) | undefined
   /** hears of each failure to write or to sign */
   onFailure: (error: unknown) => void
 }
@@ -191,6 +193,7 @@ export class AuditLog {
       this.#queue.splice(0, batch.length)
       this.#written += entries.length
       for (const { settle } of batch) settle?.resolve()
+      this.#options.forward?.(entries)
       this.#signSoon()
     } catch (error) {
       this.#failure = error instanceof Error ? error : new Error(String(error))

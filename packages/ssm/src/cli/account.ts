@@ -2,6 +2,7 @@ import { AccountError } from '../accounts/account-error.js'
 import { type Account, Accounts } from '../accounts/accounts.js'
 import { isRole, ROLES } from '../auth/actions.js'
 import { ConfigError } from '../config/config-error.js'
+import { readDatabase } from '../config/database.js'
 import { readSources } from '../config/sources.js'
 import { dataFolder } from '../data/data-folder.js'
 import { openStore } from '../store/store.js'
@@ -10,9 +11,9 @@ import { EXIT } from './exit-codes.js'
 
 /** Makes and changes accounts. A service that runs on the same data folder knows within 5 s. */
 export async function account(command: Command): Promise<number> {
-  const { data } = readSources(process.env, command.flags, () => {})
+  const { data, layers } = readSources(process.env, command.flags, () => {})
   if (data === undefined) throw new ConfigError('--data', 'nothing', 'the data folder that ssm init made')
-  const store = await openStore(dataFolder(data).store)
+  const store = await openStore(readDatabase(layers) ?? dataFolder(data).store)
   try {
     process.stdout.write(await run(command, new Accounts(store)))
     return EXIT.OK

@@ -102,7 +102,7 @@ async function withAudit<T>(
   if (config.data === undefined) throw new ConfigError('--data', 'nothing', 'the data folder that ssm init made')
   const client = await openClientFor(config)
   try {
-    const store = await openStore(dataFolder(config.data).store)
+    const store = await openStore(config.database ?? dataFolder(config.data).store)
     try {
       return await use(new AuditStore(store), client)
     } finally {

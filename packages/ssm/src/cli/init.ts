@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { readTokenAccess } from '../config/config.js'
 import { ConfigError } from '../config/config-error.js'
+import { readDatabase } from '../config/database.js'
 import { readLayers } from '../config/sources.js'
 import { initialise } from '../init/init.js'
 import type { Command } from './arguments.js'
@@ -15,10 +16,16 @@ export async function init({ flags, own }: Command): Promise<number> {
   const names = ['pkcsPath', 'tokenLabel', 'tokenSerial', 'lotsNumber', 'pinFile', 'pin'] as const
   const token = names.some((name) => layers.text(name) !== undefined) ? readTokenAccess(layers) : undefined
 
-  const accounts = await initialise(path, token)
+  const accounts = await initialise(path, token, readDatabase(layers))
   if (own.has('json')) {
     const shown = accounts.map(({ serviceId, role, password }) => ({ service_id: serviceId, role, password }))
     process.stdout.write(`${JSON.stringify({ data: path, accounts: shown })}\n`)
+    return EXIT.OK
+  }
+  if (accounts.length === 0) {
+    process.stdout.write(
+      `ssm: initialised ${path}; the database has accounts already, so none were made. Next: ssm serve --data ${path}\n`,
+    )
     return EXIT.OK
   }
   const rows = accounts.map(

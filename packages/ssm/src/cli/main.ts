@@ -72,7 +72,9 @@ function describe(error: unknown): string {
 
 function storeHelp(code: string): string {
   // that message says itself what to do
-  return code === 'DRIVER_MISSING' ? '' : '\nssm: next: look at the data folder and its disk'
+  return code === 'DRIVER_MISSING'
+    ? ''
+    : '\nssm: next: look at the data folder and its disk, or at the database that is set'
 }
 
 function systemHelp(code: string): string {

@@ -12,8 +12,8 @@ export async function serve(flags: ReadonlyMap<string, string>): Promise<number>
   const { reloadCertificates } = server
   if (reloadCertificates !== undefined) process.on('SIGHUP', reloadCertificates)
   process.stdout.write(`ssm: listening on ${server.url}\n`)
-  await stopped
-  const { abandoned } = await server.close()
+  // a terminal's Ctrl-C is in a hurry, and no balancer is before it
+  const { abandoned } = await server.close({ gently: (await stopped) === 'SIGTERM' })
   if (abandoned > 0)
     process.stderr.write(`ssm: stopped with ${abandoned} sessions that the HSM did not give back in time\n`)
   // a call that hangs inside the HSM's library would keep the process alive
@@ -24,14 +24,14 @@ function tell(line: string): void {
   process.stderr.write(`ssm: ${line}\n`)
 }
 
-function stopSignal(): Promise<void> {
+function stopSignal(): Promise<string> {
   return new Promise((resolve) => {
     let stopping = false
     for (const [signal, status] of Object.entries(SIGNALS)) {
       process.on(signal, () => {
         if (stopping) process.exit(status)
         stopping = true
-        resolve()
+        resolve(signal)
       })
     }
   })

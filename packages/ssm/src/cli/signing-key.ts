@@ -13,7 +13,7 @@ export async function rotate({ flags, own }: Command): Promise<number> {
   if (config.data === undefined) throw new ConfigError('--data', 'nothing', 'the data folder that ssm init made')
   const client = await openClientFor(config)
   try {
-    const store = await openStore(dataFolder(config.data).store)
+    const store = await openStore(config.database ?? dataFolder(config.data).store)
     try {
       const { made, kept, removed } = await rotateSigningKey(client, store, { revoke: own.has('revoke') })
       process.stdout.write(

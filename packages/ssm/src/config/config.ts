@@ -1,4 +1,6 @@
+import { parseStreamTarget, type StreamTarget } from '../audit/stream-target.js'
 import { ConfigError } from './config-error.js'
+import { readDatabase } from './database.js'
 import { checkModuleFile, checkPinFile } from './files.js'
 import type { Layers } from './layers.js'
 import { type ListeningConfig, readListening } from './listening.js'
@@ -15,6 +17,12 @@ export type PinSource = { file: string } | { env: string } | { value: string }
 export interface SsmConfig extends ListeningConfig, RequestConfig {
   /** the data folder, made by `ssm init`; undefined where there is none, and then nobody can log in. @defaultValue none */
   data: string | undefined
+  /** URL of the PostgreSQL database with accounts and audit. @defaultValue SQLite in the data folder */
+  database: string | undefined
+  /** at SIGTERM, milliseconds to serve on while `/readyz` already says no, so that a balancer sees it. @defaultValue 2_000 */
+  drainDelayMs: number
+  /** milliseconds that requests under way may take to end when the service stops. @defaultValue 10_000 */
+  drainTimeoutMs: number
   /** path of the PKCS#11 library */
   pkcsPath: string
   token: TokenSelector
@@ -29,6 +37,8 @@ export interface SsmConfig extends ListeningConfig, RequestConfig {
   connect: 'eager' | 'lazy'
   /** what is refused while the audit cannot be written. @defaultValue `changes` */
   auditFailClosed: 'changes' | 'all'
+  /** where a copy of the audit goes, for a SIEM. @defaultValue nowhere */
+  auditStream: StreamTarget | undefined
   /** the name of the audit chain that this process writes. @defaultValue `main` */
   instance: string
   /** false looks every key up again in each request. @defaultValue true */
@@ -40,6 +50,9 @@ export type SsmDefaults = Omit<SsmConfig, 'pkcsPath' | 'token' | 'pin'>
 
 export const DEFAULTS: Readonly<Omit<SsmDefaults, 'minSessions'>> = Object.freeze({
   data: undefined,
+  database: undefined,
+  drainDelayMs: 2_000,
+  drainTimeoutMs: 10_000,
   bindAddr: '127.0.0.1:8080',
   tls: undefined,
   certificateAccounts: Object.freeze({}),
@@ -52,11 +65,13 @@ export const DEFAULTS: Readonly<Omit<SsmDefaults, 'minSessions'>> = Object.freez
   connect: 'eager',
   keyCache: true,
   auditFailClosed: 'changes',
+  auditStream: undefined,
   instance: 'main',
 })
 
 const MIN_SESSIONS = 2
 const SESSIONS_LIMIT = 4096
+const DRAIN_LIMIT_MS = 600_000
 const SLOT_LIMIT = Number.MAX_SAFE_INTEGER
 
 /**
@@ -91,6 +106,9 @@ export function configOf({ layers, data }: Sources, notice: (line: string) => vo
   const connect = layers.choice('connect', { eager: 'eager', lazy: 'lazy' } as const) ?? DEFAULTS.connect
   return {
     data,
+    database: layers.attempt(() => readDatabase(layers), DEFAULTS.database),
+    drainDelayMs: layers.integer('drainDelayMs', 0, DRAIN_LIMIT_MS) ?? DEFAULTS.drainDelayMs,
+    drainTimeoutMs: layers.integer('drainTimeoutMs', 0, DRAIN_LIMIT_MS) ?? DEFAULTS.drainTimeoutMs,
     ...readTokenAccess(layers),
     ...readListening(layers, DEFAULTS, notice),
     ...readRequestConfig(layers),
@@ -101,6 +119,7 @@ export function configOf({ layers, data }: Sources, notice: (line: string) => vo
     keyCache: layers.choice('keyCache', { on: true, off: false }) ?? DEFAULTS.keyCache,
     auditFailClosed:
       layers.choice('auditFailClosed', { changes: 'changes', all: 'all' } as const) ?? DEFAULTS.auditFailClosed,
+    auditStream: layers.attempt(() => readAuditStream(layers), DEFAULTS.auditStream),
     instance: layers.attempt(() => readInstance(layers), DEFAULTS.instance),
   }
 }
@@ -140,6 +159,11 @@ function requireOrder(layers: Layers, minSessions: number | undefined, maxSessio
 /** How many sessions are kept open unless it is said: a service that connects lazily holds none ready. */
 export function defaultMinSessions(maxSessions: number, connect: SsmConfig['connect']): number {
   return connect === 'lazy' ? 0 : Math.min(MIN_SESSIONS, maxSessions)
+}
+
+function readAuditStream(layers: Layers): StreamTarget | undefined {
+  const given = layers.text('auditStream')
+  return given === undefined ? undefined : parseStreamTarget(given.value, given.source)
 }
 
 function readInstance(layers: Layers): string {

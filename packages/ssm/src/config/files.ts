@@ -19,9 +19,9 @@ export function checkPinFile(path: string, setting: string): void {
   refuseOpen(stats, path, setting)
 }
 
-/** @throws ConfigError where a file that holds a PIN is open to every user of the machine */
+/** @throws ConfigError where a file that holds a PIN or a password is open to every user of the machine */
 export function refuseOpenFile(path: string, setting: string): void {
-  refuseOpen(stat(path, setting, 'the path of a file with the PIN'), path, setting)
+  refuseOpen(stat(path, setting, 'the path of a file'), path, setting)
 }
 
 function refuseOpen(stats: Stats, path: string, setting: string): void {
@@ -29,7 +29,7 @@ function refuseOpen(stats: Stats, path: string, setting: string): void {
   throw new ConfigError(
     setting,
     `${path} with mode ${modeOf(stats)}, open to every user of this machine`,
-    `a file only its owner can read: chmod 600 ${path}, and change the PIN if others may have read it`,
+    `a file only its owner can read: chmod 600 ${path}, and change the secret in it if others may have read it`,
   )
 }
 

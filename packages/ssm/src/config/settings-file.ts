@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml'
 import { didYouMean } from '../nearest.js'
+import { hasPassword } from '../store/database-url.js'
 import { ConfigError, type Refuse } from './config-error.js'
 import { refuseOpenFile } from './files.js'
 import { attempt, type FilePlace, type Given, type Layer } from './layers.js'
@@ -31,7 +32,7 @@ const OTHERS_KEYS: Readonly<Record<string, string | null>> = {
   'cors.customSchemas': CORS_IS_FIXED,
   'cors.maxAge': CORS_IS_FIXED,
   'cors.optionsResponseStatusCode': CORS_IS_FIXED,
-  mongodb: 'accounts and audit live in the data folder here, in SQLite',
+  mongodb: 'accounts and audit live in the data folder here, in SQLite, or in PostgreSQL: set database',
 }
 
 /** Keys that hold settings of their own, named `section.key`. */
@@ -74,8 +75,9 @@ export function readSettingsFile(
   }
   const layer = new Map<SettingName, Given>()
   attempt(refuse, () => readMap(document.contents), undefined)
-  const pin = layer.get('pin')
-  if (pin !== undefined) attempt(refuse, () => refuseOpenFile(path, pin.source), undefined)
+  const database = layer.get('database')
+  const secret = layer.get('pin') ?? (hasPassword(database?.value ?? '') ? database : undefined)
+  if (secret !== undefined) attempt(refuse, () => refuseOpenFile(path, secret.source), undefined)
   return layer
 
   function readMap(map: Node | null): void {

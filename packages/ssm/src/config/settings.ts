@@ -33,6 +33,27 @@ export const SETTINGS = {
     path: true,
     help: 'a YAML file with settings',
   },
+  database: {
+    env: 'SSM_DATABASE',
+    flag: 'database',
+    placeholder: 'URL',
+    example: 'postgres://ssm@127.0.0.1/ssm',
+    help: 'a PostgreSQL database for accounts and audit, postgres://USER@HOST/NAME (default SQLite in the data folder)',
+  },
+  drainDelayMs: {
+    env: 'SSM_DRAIN_DELAY_MS',
+    flag: 'drain-delay-ms',
+    placeholder: 'MS',
+    example: '2000',
+    help: 'at SIGTERM, how long to serve on while /readyz already says no (default 2000)',
+  },
+  drainTimeoutMs: {
+    env: 'SSM_DRAIN_TIMEOUT_MS',
+    flag: 'drain-timeout-ms',
+    placeholder: 'MS',
+    example: '10000',
+    help: 'how long requests under way may take to end when the service stops (default 10000)',
+  },
   pkcsPath: {
     env: 'SSM_PKCS_PATH',
     flag: 'pkcs-path',
@@ -235,6 +256,13 @@ export const SETTINGS = {
     placeholder: 'changes|all',
     example: 'changes',
     help: 'what is refused while the audit cannot be written: what changes keys, or everything (default changes)',
+  },
+  auditStream: {
+    env: 'SSM_AUDIT_STREAM',
+    flag: 'audit-stream',
+    placeholder: 'URL',
+    example: 'syslog+tcp://127.0.0.1:6514',
+    help: 'where a copy of the audit goes: syslog+tcp://HOST:PORT, syslog+udp://…, syslog+unix:///PATH, jsonl+tcp://…, jsonl+unix:///PATH',
   },
   instance: {
     env: 'SSM_INSTANCE',

@@ -102,6 +102,10 @@ export class ClientHsm implements Hsm {
     return key.handle
   }
 
+  forgetKeys(label?: string): void {
+    this.#client.keys.forget(label === undefined ? undefined : { label })
+  }
+
   destroyKey(key: StoredKey): Promise<void> {
     return this.#client.keys.destroy(referenceOf(key))
   }

@@ -101,6 +101,8 @@ export interface Hsm {
   generateKey(key: KeyToMake): Promise<number | bigint>
   /** puts a key on the token, and gives its handle */
   importKey(key: KeyToImport): Promise<number | bigint>
+  /** forgets where the keys under a label are, or all of them: another process has changed them */
+  forgetKeys(label?: string): void
   destroyKey(key: StoredKey): Promise<void>
   changeKeyId(key: StoredKey, ckaId: Buffer): Promise<void>
   /** resolves when the token has answered just now */

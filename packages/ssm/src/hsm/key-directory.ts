@@ -62,6 +62,12 @@ export class KeyDirectory {
     this.#searches.delete(label)
   }
 
+  /** The same for every label. */
+  forgetAll(): void {
+    this.#lists.clear()
+    this.#searches.clear()
+  }
+
   #remember(label: string, keys: readonly StoredKey[]): void {
     if (keys.length > 0) this.#lists.set(label, { keys, expiresAt: this.#now() + KEY_LIST_TTL_MS })
     else this.#lists.delete(label)

@@ -13,6 +13,7 @@ import type { TokenAccess } from '../config/config.js'
 import { ConfigError } from '../config/config-error.js'
 import { type DataFolder, dataFolder } from '../data/data-folder.js'
 import { createSoftHsmToken, findSoftHsm } from '../data/soft-hsm.js'
+import { hasPassword } from '../store/database-url.js'
 import { openStore } from '../store/store.js'
 import { createServiceKeys } from './token-keys.js'
 
@@ -32,15 +33,20 @@ const NOBODYS = new Set(['lost+found'])
  * The settings are written last: a folder without them was not completed.
  *
  * @param token the token to use instead of one made here
+ * @param database where accounts and audit are kept instead of here; where it has accounts, the folder is one more replica's, and none are made
  * @throws ConfigError where the folder is not empty
  */
-export async function initialise(path: string, token: TokenAccess | undefined): Promise<NewAccount[]> {
+export async function initialise(
+  path: string,
+  token: TokenAccess | undefined,
+  database?: string,
+): Promise<NewAccount[]> {
   const folder = dataFolder(path)
   requireEmpty(folder)
   mkdirSync(path, { recursive: true, mode: 0o700 })
   chmodSync(path, 0o700)
   try {
-    return await fill(folder, token)
+    return await fill(folder, token, database)
   } catch (error) {
     for (const name of readdirSync(path)) {
       if (!NOBODYS.has(name)) rmSync(join(path, name), { recursive: true, force: true })
@@ -49,7 +55,11 @@ export async function initialise(path: string, token: TokenAccess | undefined): 
   }
 }
 
-async function fill(folder: DataFolder, given: TokenAccess | undefined): Promise<NewAccount[]> {
+async function fill(
+  folder: DataFolder,
+  given: TokenAccess | undefined,
+  database: string | undefined,
+): Promise<NewAccount[]> {
   const token = given ?? (await makeToken(folder))
   const instance = randomBytes(4).toString('hex')
   const client = await createClient({
@@ -60,12 +70,15 @@ async function fill(folder: DataFolder, given: TokenAccess | undefined): Promise
   })
   try {
     await createServiceKeys(client)
-    const store = await openStore(folder.store)
+    const store = await openStore(database ?? folder.store)
     try {
       const accounts = await makeAccounts(new Accounts(store))
       await beginAudit(new AuditStore(store), client, instance)
       await writeAuditKeys(folder, client)
-      writeFileSync(folder.settings, settingsText(token, instance, given === undefined), { mode: 0o600, flag: 'wx' })
+      writeFileSync(folder.settings, settingsText(token, instance, given === undefined, database), {
+        mode: 0o600,
+        flag: 'wx',
+      })
       return accounts
     } finally {
       await store.destroy()
@@ -77,6 +90,7 @@ async function fill(folder: DataFolder, given: TokenAccess | undefined): Promise
 
 async function makeAccounts(accounts: Accounts): Promise<NewAccount[]> {
   const made: NewAccount[] = []
+  if ((await accounts.list()).length > 0) return made
   for (const role of ROLES) made.push({ serviceId: role, role, password: await accounts.add(role, role) })
   return made
 }
@@ -104,8 +118,13 @@ async function makeToken(folder: DataFolder): Promise<TokenAccess> {
   return { pkcsPath, token: { label: TOKEN_LABEL }, pin: { file: folder.pin } }
 }
 
-/** A PIN is never written here: where it came from the environment, it has to come from there again. */
-function settingsText({ pkcsPath, token, pin }: TokenAccess, instance: string, ownToken: boolean): string {
+/** Neither a PIN nor a database's password is written here: where it came from the environment, it has to come from there again. */
+function settingsText(
+  { pkcsPath, token, pin }: TokenAccess,
+  instance: string,
+  ownToken: boolean,
+  database: string | undefined,
+): string {
   const selector =
     'label' in token
       ? { tokenLabel: token.label }
@@ -114,6 +133,7 @@ function settingsText({ pkcsPath, token, pin }: TokenAccess, instance: string, o
         : { lotsNumber: token.slot }
   const settings = {
     instance,
+    ...(database !== undefined && !hasPassword(database) && { database }),
     pkcsPath,
     ...selector,
     // relative to this file, so that the folder can be moved

@@ -1,5 +1,6 @@
 import type { FastifyError } from 'fastify'
 import { Pkcs11PoolError } from 'pkcs11-pool'
+import { StoreError } from '../store/store-error.js'
 import { type FailureCode, problemFromLibrary } from './from-library.js'
 import { problemFromValidation } from './from-validation.js'
 import { Problem } from './problem.js'
@@ -8,6 +9,10 @@ import { Problem } from './problem.js'
 export function problemFromError(error: unknown, failure: FailureCode): Problem {
   if (error instanceof Problem) return error
   if (error instanceof Pkcs11PoolError) return problemFromLibrary(error, failure)
+  if (error instanceof StoreError) {
+    const detail = 'accounts cannot be read at the moment; try again later'
+    return new Problem('DATABASE_UNAVAILABLE', detail, { cause: error, headers: { 'retry-after': '1' } })
+  }
   if (error instanceof Error && ('statusCode' in error || 'validation' in error))
     return fromFastify(error as FastifyError)
   return new Problem(

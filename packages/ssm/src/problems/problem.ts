@@ -29,6 +29,7 @@ export const PROBLEMS = {
   POOL_EXHAUSTED: { status: 503, title: 'No session available' },
   HSM_UNAVAILABLE: { status: 503, title: 'HSM unavailable' },
   AUDIT_UNAVAILABLE: { status: 503, title: 'Audit unavailable' },
+  DATABASE_UNAVAILABLE: { status: 503, title: 'Database unavailable' },
   CREDENTIALS_REJECTED: { status: 503, title: 'Credentials rejected' },
   HSM_TIMEOUT: { status: 504, title: 'HSM timeout' },
 } as const

@@ -47,6 +47,24 @@ const MIGRATIONS: Record<string, Migration> = {
         .execute()
     },
   },
+  // used where several processes share a database
+  '0003-replicas': {
+    async up(db) {
+      await db.schema
+        .createTable('replicas')
+        .addColumn('instance', 'text', (column) => column.primaryKey())
+        .addColumn('replica', 'text', (column) => column.notNull())
+        .addColumn('renewed_at', 'bigint', (column) => column.notNull())
+        .execute()
+      await db.schema
+        .createTable('key_destructions')
+        .addColumn('label', 'text', (column) => column.notNull())
+        .addColumn('key_id', 'integer', (column) => column.notNull())
+        .addColumn('times', 'integer', (column) => column.notNull())
+        .addPrimaryKeyConstraint('key_destructions_key', ['label', 'key_id'])
+        .execute()
+    },
+  },
 }
 
 const PROVIDER: MigrationProvider = { getMigrations: () => Promise.resolve(MIGRATIONS) }
@@ -55,6 +73,8 @@ const PROVIDER: MigrationProvider = { getMigrations: () => Promise.resolve(MIGRA
 export async function migrate<T>(db: Kysely<T>): Promise<void> {
   const { error } = await new Migrator({ db, provider: PROVIDER }).migrateToLatest()
   if (error === undefined) return
+  // a database that is out of reach, or in which nothing may be made, says so itself
+  if (error instanceof StoreError) throw error
   throw new StoreError(
     'MIGRATION_FAILED',
     'the tables could not be brought to this version: was the store made by a newer one?',

@@ -5,6 +5,8 @@ export interface Tables {
   audit_entries: AuditEntryRow
   audit_heads: AuditHeadRow
   audit_chains: { chain: string; touched_at: string }
+  replicas: ReplicaRow
+  key_destructions: { label: string; key_id: number; times: number }
 }
 
 /** Who may log in. */
@@ -39,4 +41,13 @@ export interface AuditHeadRow {
   seq: number
   statement: string
   signature: string
+}
+
+/** A process that serves on this database. */
+export interface ReplicaRow {
+  instance: string
+  /** another with each time that it began to follow the others */
+  replica: string
+  /** milliseconds since 1970 by the database's clock */
+  renewed_at: number
 }

@@ -171,7 +171,7 @@ describe('a service on a data folder', () => {
     const { code, stderr } = await ssm.ended
     expect(code).toBe(0)
     expect(stderr).toBe(
-      `ssm: ${file}:10 mongodb has no effect: accounts and audit live in the data folder here, in SQLite\n`,
+      `ssm: ${file}:10 mongodb has no effect: accounts and audit live in the data folder here, in SQLite, or in PostgreSQL: set database\n`,
     )
   })
 

@@ -59,10 +59,10 @@ export interface Initialised {
 }
 
 /** Runs `ssm init` on the token. The PIN is given by environment, so that the data folder's settings hold none. */
-export function initialise(token: SoftHsmToken, name = 'data'): Initialised {
+export function initialise(token: SoftHsmToken, name = 'data', more: Record<string, string> = {}): Initialised {
   const data = join(token.directory, name)
   const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, 'init', '--data', data, '--json'], {
-    env: { ...token.env, SSM_PKCS_PATH: token.module, SSM_TOKEN_LABEL: token.label, SSM_PIN: token.pin },
+    env: { ...token.env, SSM_PKCS_PATH: token.module, SSM_TOKEN_LABEL: token.label, SSM_PIN: token.pin, ...more },
     encoding: 'utf8',
   })
   if (status !== 0) throw new Error(`ssm init failed: ${stderr}`)
@@ -77,6 +77,7 @@ export function serviceEnv(token: SoftHsmToken, { data }: Initialised): Record<s
     SSM_DATA: data,
     SSM_PIN_FILE: token.pinFile,
     SSM_BIND_ADDR: '127.0.0.1:0',
+    SSM_DRAIN_DELAY_MS: '0',
   }
 }
 

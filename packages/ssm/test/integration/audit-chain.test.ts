@@ -1,212 +1,231 @@
 import { sql } from 'kysely'
 import { useSoftHsmToken } from 'testkit/vitest'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { link } from '../../src/audit/chain.js'
 import { AuditBroken } from '../../src/audit/chain-verifier.js'
 import { type AuditHarness, startAuditHarness } from '../audit-harness.js'
+import { useStorePlaces } from '../store-places.js'
 
 const hsm = useSoftHsmToken()
-let harness: AuditHarness
+const places = await useStorePlaces()
 
-beforeEach(async () => {
-  harness = await startAuditHarness(hsm)
-})
-afterEach(async () => {
-  // the next test's store knows nothing of this one's chains
-  await harness.client.withSession(async (session) => {
-    for (const handle of await session.findObjects({ CKA_CLASS: 'CKO_DATA', CKA_LABEL: 'AUDIT_HEAD' }))
-      await session.destroyObject(handle)
+describe.each(places)('on $name', ({ name, make }) => {
+  let place: string
+  let harness: AuditHarness
+
+  beforeAll(() => {
+    place = make()
   })
-  await harness.close()
-})
-
-/** A chain of so many entries and the two of its start and stop, all signed. */
-async function write(count: number, chain?: string): Promise<void> {
-  const log = await harness.open(chain)
-  for (let made = 0; made < count; made++) log.record(harness.event('DECRYPT_DATA'))
-  await log.close()
-  expect(harness.failures).toEqual([])
-}
-
-const rowsOf = () => harness.store.selectFrom('audit_entries').selectAll().orderBy('chain').orderBy('seq').execute()
-
-describe('the audit of a store', () => {
-  it('that nobody touched verifies, over several runs', async () => {
-    await write(500)
-    await write(3)
-    expect(await harness.verify()).toEqual([{ chain: 'main', entries: 507, signed: 507 }])
-    const entries = (await rowsOf()).map(({ entry }) => JSON.parse(entry) as { action: string; count: number | null })
-    expect(entries[502]).toMatchObject({ action: 'SERVICE_START', count: 0 })
-    expect(entries.at(-1)).toMatchObject({ action: 'SERVICE_STOP' })
+  beforeEach(async () => {
+    harness = await startAuditHarness(hsm, place)
+  })
+  afterEach(async () => {
+    // the next test's chains begin anew
+    await harness.client.withSession(async (session) => {
+      for (const handle of await session.findObjects({ CKA_CLASS: 'CKO_DATA', CKA_LABEL: 'AUDIT_HEAD' }))
+        await session.destroyObject(handle)
+    })
+    for (const table of ['audit_entries', 'audit_heads', 'audit_chains'] as const)
+      await harness.store.deleteFrom(table).execute()
+    await harness.close()
   })
 
-  it('has a chain for each that writes, and all of them are verified', async () => {
-    await Promise.all([write(20, 'one'), write(30, 'other')])
-    expect(await harness.verify()).toEqual([
-      { chain: 'one', entries: 22, signed: 22 },
-      { chain: 'other', entries: 32, signed: 32 },
-    ])
-  })
-
-  it('that ends without its last head says how much is not signed yet, and the next run signs it and tells', async () => {
-    await write(2)
-    const killed = await harness.open()
-    for (let made = 0; made < 5; made++) await killed.recordDurably(harness.event('STORE_KEY'))
-    expect(await harness.verify()).toEqual([{ chain: 'main', entries: 10, signed: 4 }])
-    await write(0)
-    expect(await harness.verify()).toEqual([{ chain: 'main', entries: 12, signed: 12 }])
-    expect(JSON.parse((await rowsOf())[10]!.entry)).toMatchObject({ action: 'SERVICE_START', count: 6 })
-  })
-
-  describe('detects', () => {
-    beforeEach(() => write(8))
-
-    it('any flipped bit of any column of any row', async () => {
-      const rows = await rowsOf()
-      for (const { seq, entry, hash } of rows) {
-        for (const [column, value] of Object.entries({ entry, hash })) {
-          const bytes = Buffer.from(value)
-          const at = (seq * 37) % (bytes.length * 8)
-          bytes[at >> 3]! ^= 1 << (at & 7)
-          // as bytes: half of them are no UTF-8 any more
-          await sql`update audit_entries set ${sql.ref(column)} = cast(${bytes} as text) where seq = ${seq}`.execute(
-            harness.store,
-          )
-          await expect(harness.verify(), `bit ${at} of ${column} of entry ${seq}`).rejects.toMatchObject({
-            chain: 'main',
-            seq,
-          })
-          await harness.store.updateTable('audit_entries').set({ entry, hash }).where('seq', '=', seq).execute()
-        }
-      }
-      await harness.verify()
-    })
-
-    it.each([1, 2, 5, 9, 10])('that entry %i was removed, and names it', async (seq) => {
-      await harness.store.deleteFrom('audit_entries').where('seq', '=', seq).execute()
-      await expect(harness.verify()).rejects.toMatchObject({ seq, message: expect.stringMatching(/it is missing/) })
-    })
-
-    it('that two entries changed places', async () => {
-      const [, two, three] = await rowsOf()
-      const put = async (seq: number, { entry, hash }: { entry: string; hash: string }) =>
-        harness.store.updateTable('audit_entries').set({ entry, hash }).where('seq', '=', seq).execute()
-      await put(2, three!)
-      await put(3, two!)
-      await expect(harness.verify()).rejects.toMatchObject({
-        seq: 2,
-        message: expect.stringMatching(/changed or moved/),
-      })
-    })
-
-    it('that the end was cut off, and how much', async () => {
-      await harness.store.deleteFrom('audit_entries').where('seq', '>', 6).execute()
-      await expect(harness.verify()).rejects.toMatchObject({
-        seq: 7,
-        message: expect.stringMatching(/up to entry 10.*cut off/),
-      })
-    })
-
-    it('that the end was cut off together with its heads, because the HSM keeps the newest', async () => {
-      await write(3)
-      await harness.store.deleteFrom('audit_entries').where('seq', '>', 10).execute()
-      await harness.store.deleteFrom('audit_heads').where('seq', '>', 10).execute()
-      await expect(harness.verify()).rejects.toMatchObject({ seq: 11, message: expect.stringMatching(/cut off/) })
-    })
-
-    it('that everything was removed', async () => {
-      await harness.store.deleteFrom('audit_entries').execute()
-      await harness.store.deleteFrom('audit_heads').execute()
-      await expect(harness.verify()).rejects.toMatchObject({ chain: 'main', seq: 1 })
-    })
-
-    it('that an entry was replaced and all hashes after it computed anew', async () => {
-      const rows = await rowsOf()
-      let { hash } = rows[3]!
-      for (const row of rows.slice(4)) {
-        const entry = row.seq === 5 ? row.entry.replace('"udm"', '"amf"') : row.entry
-        hash = link(hash, entry)
-        await harness.store.updateTable('audit_entries').set({ entry, hash }).where('seq', '=', row.seq).execute()
-      }
-      await expect(harness.verify()).rejects.toMatchObject({
-        seq: 10,
-        message: expect.stringMatching(/not the entry that was signed/),
-      })
-    })
-
-    it('that a head was changed', async () => {
-      const heads = await harness.store.selectFrom('audit_heads').selectAll().execute()
-      for (const { seq, statement, signature } of heads) {
-        for (const changed of [
-          { statement: statement.replace('"time":"2', '"time":"3') },
-          { signature: `${signature.startsWith('A') ? 'B' : 'A'}${signature.slice(1)}` },
-        ]) {
-          await harness.store.updateTable('audit_heads').set(changed).where('seq', '=', seq).execute()
-          await expect(harness.verify()).rejects.toMatchObject({
-            seq,
-            message: expect.stringMatching(/head that signs it/),
-          })
-          await harness.store.updateTable('audit_heads').set({ statement, signature }).where('seq', '=', seq).execute()
-        }
-      }
-    })
-  })
-})
-
-describe('an export of the audit', () => {
-  it('is an entry a line, and verifies with what it brings', async () => {
-    await write(4, 'one')
-    await write(6, 'other')
-    const lines = await harness.export()
-    expect(lines).toHaveLength(14)
-    for (const line of lines) expect(Object.keys(JSON.parse(line) as object).slice(0, 2)).toEqual(['entry', 'hash'])
-    expect((await harness.verifyExport(lines)).chains).toEqual([
-      { chain: 'one', entries: 6, signed: 6 },
-      { chain: 'other', entries: 8, signed: 8 },
-    ])
-  })
-
-  it('covers entries that no head signs yet', async () => {
-    const log = await harness.open()
-    await log.recordDurably(harness.event('STORE_KEY'))
-    const lines = await harness.export()
-    expect((await harness.verifyExport(lines)).chains).toEqual([{ chain: 'main', entries: 2, signed: 2 }])
+  /** A chain of so many entries and the two of its start and stop, all signed. */
+  async function write(count: number, chain?: string): Promise<void> {
+    const log = await harness.open(chain)
+    for (let made = 0; made < count; made++) log.record(harness.event('DECRYPT_DATA'))
     await log.close()
+    expect(harness.failures).toEqual([])
+  }
+
+  const rowsOf = () => harness.store.selectFrom('audit_entries').selectAll().orderBy('chain').orderBy('seq').execute()
+
+  describe('the audit of a store', () => {
+    it('that nobody touched verifies, over several runs', async () => {
+      await write(500)
+      await write(3)
+      expect(await harness.verify()).toEqual([{ chain: 'main', entries: 507, signed: 507 }])
+      const entries = (await rowsOf()).map(({ entry }) => JSON.parse(entry) as { action: string; count: number | null })
+      expect(entries[502]).toMatchObject({ action: 'SERVICE_START', count: 0 })
+      expect(entries.at(-1)).toMatchObject({ action: 'SERVICE_STOP' })
+    })
+
+    it('has a chain for each that writes, and all of them are verified', async () => {
+      await Promise.all([write(20, 'one'), write(30, 'other')])
+      expect(await harness.verify()).toEqual([
+        { chain: 'one', entries: 22, signed: 22 },
+        { chain: 'other', entries: 32, signed: 32 },
+      ])
+    })
+
+    it('that ends without its last head says how much is not signed yet, and the next run signs it and tells', async () => {
+      await write(2)
+      const killed = await harness.open()
+      for (let made = 0; made < 5; made++) await killed.recordDurably(harness.event('STORE_KEY'))
+      expect(await harness.verify()).toEqual([{ chain: 'main', entries: 10, signed: 4 }])
+      await write(0)
+      expect(await harness.verify()).toEqual([{ chain: 'main', entries: 12, signed: 12 }])
+      expect(JSON.parse((await rowsOf())[10]!.entry)).toMatchObject({ action: 'SERVICE_START', count: 6 })
+    })
+
+    describe('detects', () => {
+      beforeEach(() => write(8))
+
+      it('any flipped bit of any column of any row', async () => {
+        const rows = await rowsOf()
+        for (const { seq, entry, hash } of rows) {
+          for (const [column, value] of Object.entries({ entry, hash })) {
+            const bytes = Buffer.from(value)
+            const at = (seq * 37) % (bytes.length * 8)
+            // PostgreSQL keeps no text that is no UTF-8
+            const bit = name === 'PostgreSQL' ? 0 : at & 7
+            bytes[at >> 3]! ^= 1 << bit
+            // as bytes: half of them are no UTF-8 any more
+            const flipped = name === 'PostgreSQL' ? bytes.toString() : bytes
+            await sql`update audit_entries set ${sql.ref(column)} = cast(${flipped} as text) where seq = ${seq}`.execute(
+              harness.store,
+            )
+            await expect(harness.verify(), `bit ${at} of ${column} of entry ${seq}`).rejects.toMatchObject({
+              chain: 'main',
+              seq,
+            })
+            await harness.store.updateTable('audit_entries').set({ entry, hash }).where('seq', '=', seq).execute()
+          }
+        }
+        await harness.verify()
+      })
+
+      it.each([1, 2, 5, 9, 10])('that entry %i was removed, and names it', async (seq) => {
+        await harness.store.deleteFrom('audit_entries').where('seq', '=', seq).execute()
+        await expect(harness.verify()).rejects.toMatchObject({ seq, message: expect.stringMatching(/it is missing/) })
+      })
+
+      it('that two entries changed places', async () => {
+        const [, two, three] = await rowsOf()
+        const put = async (seq: number, { entry, hash }: { entry: string; hash: string }) =>
+          harness.store.updateTable('audit_entries').set({ entry, hash }).where('seq', '=', seq).execute()
+        await put(2, three!)
+        await put(3, two!)
+        await expect(harness.verify()).rejects.toMatchObject({
+          seq: 2,
+          message: expect.stringMatching(/changed or moved/),
+        })
+      })
+
+      it('that the end was cut off, and how much', async () => {
+        await harness.store.deleteFrom('audit_entries').where('seq', '>', 6).execute()
+        await expect(harness.verify()).rejects.toMatchObject({
+          seq: 7,
+          message: expect.stringMatching(/up to entry 10.*cut off/),
+        })
+      })
+
+      it('that the end was cut off together with its heads, because the HSM keeps the newest', async () => {
+        await write(3)
+        await harness.store.deleteFrom('audit_entries').where('seq', '>', 10).execute()
+        await harness.store.deleteFrom('audit_heads').where('seq', '>', 10).execute()
+        await expect(harness.verify()).rejects.toMatchObject({ seq: 11, message: expect.stringMatching(/cut off/) })
+      })
+
+      it('that everything was removed', async () => {
+        await harness.store.deleteFrom('audit_entries').execute()
+        await harness.store.deleteFrom('audit_heads').execute()
+        await expect(harness.verify()).rejects.toMatchObject({ chain: 'main', seq: 1 })
+      })
+
+      it('that an entry was replaced and all hashes after it computed anew', async () => {
+        const rows = await rowsOf()
+        let { hash } = rows[3]!
+        for (const row of rows.slice(4)) {
+          const entry = row.seq === 5 ? row.entry.replace('"udm"', '"amf"') : row.entry
+          hash = link(hash, entry)
+          await harness.store.updateTable('audit_entries').set({ entry, hash }).where('seq', '=', row.seq).execute()
+        }
+        await expect(harness.verify()).rejects.toMatchObject({
+          seq: 10,
+          message: expect.stringMatching(/not the entry that was signed/),
+        })
+      })
+
+      it('that a head was changed', async () => {
+        const heads = await harness.store.selectFrom('audit_heads').selectAll().execute()
+        for (const { seq, statement, signature } of heads) {
+          for (const changed of [
+            { statement: statement.replace('"time":"2', '"time":"3') },
+            { signature: `${signature.startsWith('A') ? 'B' : 'A'}${signature.slice(1)}` },
+          ]) {
+            await harness.store.updateTable('audit_heads').set(changed).where('seq', '=', seq).execute()
+            await expect(harness.verify()).rejects.toMatchObject({
+              seq,
+              message: expect.stringMatching(/head that signs it/),
+            })
+            await harness.store
+              .updateTable('audit_heads')
+              .set({ statement, signature })
+              .where('seq', '=', seq)
+              .execute()
+          }
+        }
+      })
+    })
   })
 
-  it('detects each line that is removed, doubled or moved, and what is cut off', async () => {
-    await write(3, 'one')
-    await write(3, 'other')
-    const lines = await harness.export()
-    for (let at = 0; at < lines.length; at++) {
-      await expect(harness.verifyExport(lines.toSpliced(at, 1)), `without line ${at}`).rejects.toThrow(/entry \d+/)
-      await expect(harness.verifyExport(lines.toSpliced(at, 0, lines[at]!)), `line ${at} twice`).rejects.toThrow(
-        /entry \d+/,
-      )
-      await expect(harness.verifyExport(lines.slice(0, at)), `only ${at} lines`).rejects.toThrow(/entry \d+/)
-      if (at > 0) {
-        const swapped = lines.with(at, lines[at - 1]!).with(at - 1, lines[at]!)
-        await expect(harness.verifyExport(swapped), `line ${at} before the one before`).rejects.toThrow(/entry \d+/)
+  describe('an export of the audit', () => {
+    it('is an entry a line, and verifies with what it brings', async () => {
+      await write(4, 'one')
+      await write(6, 'other')
+      const lines = await harness.export()
+      expect(lines).toHaveLength(14)
+      for (const line of lines) expect(Object.keys(JSON.parse(line) as object).slice(0, 2)).toEqual(['entry', 'hash'])
+      expect((await harness.verifyExport(lines)).chains).toEqual([
+        { chain: 'one', entries: 6, signed: 6 },
+        { chain: 'other', entries: 8, signed: 8 },
+      ])
+    })
+
+    it('covers entries that no head signs yet', async () => {
+      const log = await harness.open()
+      await log.recordDurably(harness.event('STORE_KEY'))
+      const lines = await harness.export()
+      expect((await harness.verifyExport(lines)).chains).toEqual([{ chain: 'main', entries: 2, signed: 2 }])
+      await log.close()
+    })
+
+    it('detects each line that is removed, doubled or moved, and what is cut off', async () => {
+      await write(3, 'one')
+      await write(3, 'other')
+      const lines = await harness.export()
+      for (let at = 0; at < lines.length; at++) {
+        await expect(harness.verifyExport(lines.toSpliced(at, 1)), `without line ${at}`).rejects.toThrow(/entry \d+/)
+        await expect(harness.verifyExport(lines.toSpliced(at, 0, lines[at]!)), `line ${at} twice`).rejects.toThrow(
+          /entry \d+/,
+        )
+        await expect(harness.verifyExport(lines.slice(0, at)), `only ${at} lines`).rejects.toThrow(/entry \d+/)
+        if (at > 0) {
+          const swapped = lines.with(at, lines[at - 1]!).with(at - 1, lines[at]!)
+          await expect(harness.verifyExport(swapped), `line ${at} before the one before`).rejects.toThrow(/entry \d+/)
+        }
       }
-    }
-    await expect(harness.verifyExport([...lines.slice(0, -1), lines.at(-1)!.trimEnd()])).rejects.toThrow(
-      /line 10 is not as/,
-    )
-  })
-
-  it('detects every single flipped bit', async () => {
-    await write(1)
-    const text = Buffer.from((await harness.export()).join(''))
-    const undetected: number[] = []
-    for (let at = 0; at < text.length * 8; at++) {
-      const flipped = Buffer.from(text)
-      flipped[at >> 3]! ^= 1 << (at & 7)
-      const lines = flipped.toString('utf8').split(/(?<=\n)/)
-      await harness.verifyExport(lines).then(
-        () => undetected.push(at),
-        (error) => expect(error, `bit ${at}`).toBeInstanceOf(AuditBroken),
+      await expect(harness.verifyExport([...lines.slice(0, -1), lines.at(-1)!.trimEnd()])).rejects.toThrow(
+        /line 10 is not as/,
       )
-    }
-    expect(undetected).toEqual([])
+    })
+
+    // an export is the same from wherever it comes
+    it.runIf(name === 'SQLite')('detects every single flipped bit', async () => {
+      await write(1)
+      const text = Buffer.from((await harness.export()).join(''))
+      const undetected: number[] = []
+      for (let at = 0; at < text.length * 8; at++) {
+        const flipped = Buffer.from(text)
+        flipped[at >> 3]! ^= 1 << (at & 7)
+        const lines = flipped.toString('utf8').split(/(?<=\n)/)
+        await harness.verifyExport(lines).then(
+          () => undetected.push(at),
+          (error) => expect(error, `bit ${at}`).toBeInstanceOf(AuditBroken),
+        )
+      }
+      expect(undetected).toEqual([])
+    })
   })
 })

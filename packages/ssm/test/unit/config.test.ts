@@ -32,6 +32,9 @@ describe('the configuration', () => {
   it('has defaults for all but module, token and PIN', () => {
     expect(load(REQUIRED)).toEqual({
       data: undefined,
+      database: undefined,
+      drainDelayMs: 2_000,
+      drainTimeoutMs: 10_000,
       pkcsPath: module,
       token: { label: 'demo' },
       pin: { file: pinFile },
@@ -53,6 +56,7 @@ describe('the configuration', () => {
       connect: 'eager',
       keyCache: true,
       auditFailClosed: 'changes',
+      auditStream: undefined,
       instance: 'main',
     })
   })
@@ -313,5 +317,46 @@ describe('what requests may take', () => {
     ]),
   ])('cannot be %s', (_what, env, message) => {
     expect(messageOf({ ...REQUIRED, ...env })).toMatch(message)
+  })
+})
+
+describe('the database', () => {
+  it.each([
+    'postgres://ssm@%2Fvar%2Frun%2Fpostgresql/ssm',
+    'postgresql:///ssm?host=/var/run/postgresql',
+    'postgres://ssm:secret@127.0.0.1:5432/ssm',
+    'postgres://ssm@[::1]/ssm',
+    'postgres://ssm@db.example/ssm?sslmode=verify-full',
+  ])('may be %s', (database) => {
+    expect(load({ ...REQUIRED, SSM_DATABASE: database })).toMatchObject({ database })
+  })
+
+  it.each([
+    ['mysql://ssm:sesame@127.0.0.1/ssm', /another scheme, expected postgres:/],
+    ['postgres://ssm:sesame@127.0.0.1', /no name of a database/],
+    ['postgres://ssm:sesame@db.example/ssm', /another machine, and nothing about TLS, expected \?sslmode=verify-full/],
+  ])('may not be %s, and its password is not shown', (database, message) => {
+    const text = messageOf({ ...REQUIRED, SSM_DATABASE: database })
+    expect(text).toMatch(message)
+    expect(text).not.toContain('sesame')
+  })
+
+  it('has no password on the command line', () => {
+    const text = messageOf(REQUIRED, { database: 'postgres://ssm:sesame@127.0.0.1/ssm' })
+    expect(text).toMatch(/^--database: got a password on the command line/)
+    expect(text).not.toContain('sesame')
+    const without = 'postgres://ssm@127.0.0.1/ssm'
+    expect(load(REQUIRED, { database: without })).toMatchObject({ database: without })
+  })
+
+  it('with a password is in no file that everybody can read', () => {
+    const file = join(directory, 'database.yaml')
+    writeFileSync(file, 'database: postgres://ssm:sesame@127.0.0.1/ssm\n')
+    chmodSync(file, 0o644)
+    const text = messageOf({ ...REQUIRED, SSM_CONFIG: file })
+    expect(text).toMatch(/open to every user of this machine/)
+    expect(text).not.toContain('sesame')
+    chmodSync(file, 0o600)
+    expect(load({ ...REQUIRED, SSM_CONFIG: file }).database).toContain('sesame')
   })
 })

@@ -17,6 +17,7 @@ function reusingToken(...ids: number[]) {
     replacement: false,
   })
   const keys = new LabelKeys({
+    forgetKeys: () => {},
     findKeys: () => Promise.resolve([...handles.keys()].map(keyOf)),
     destroyKey: async ({ id }) => {
       handles.delete(id)

@@ -1,17 +1,15 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { statSync, writeFileSync } from 'node:fs'
+import { inspect } from 'node:util'
 import { CompiledQuery, sql } from 'kysely'
-import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { openStore, type Store } from '../../src/store/store.js'
+import { useStorePlaces } from '../store-places.js'
 
-const directory = mkdtempSync(join(tmpdir(), 'ssm-store-'))
-afterAll(() => rmSync(directory, { recursive: true }))
-let count = 0
-const newFile = () => join(directory, `${++count}.sqlite`)
+const [sqlite, postgres] = await useStorePlaces()
+const newFile = () => sqlite!.make()
 
-async function open(file = newFile()): Promise<Store> {
-  const store = await openStore(file)
+async function open(place: string): Promise<Store> {
+  const store = await openStore(place)
   onTestFinished(() => store.destroy())
   return store
 }
@@ -29,39 +27,30 @@ const account = (service_id: string) => ({
 const idsIn = async (store: Store) =>
   (await store.selectFrom('accounts').select('service_id').orderBy('service_id').execute()).map((row) => row.service_id)
 
-describe('the store', () => {
-  it('keeps what was written when it is opened again, in a file that only its owner may read', async () => {
-    const file = newFile()
-    const store = await openStore(file)
+describe.each([sqlite!, ...(postgres === undefined ? [] : [postgres])])('a store in $name', ({ name, make }) => {
+  it('keeps what was written when it is opened again', async () => {
+    const place = make()
+    const store = await openStore(place)
     await store.insertInto('accounts').values(account('a')).execute()
-    expect(statSync(file).mode & 0o777).toBe(0o600)
-    expect(statSync(`${file}-wal`).mode & 0o777).toBe(0o600)
     await store.destroy()
-    expect(await idsIn(await open(file))).toEqual(['a'])
-  })
-
-  it('writes ahead, and waits for the disk with each commit', async () => {
-    const store = await open()
-    expect((await sql<{ journal_mode: string }>`pragma journal_mode`.execute(store)).rows).toEqual([
-      { journal_mode: 'wal' },
-    ])
-    expect((await sql<{ synchronous: number }>`pragma synchronous`.execute(store)).rows).toEqual([{ synchronous: 2 }])
+    expect(await idsIn(await open(place))).toEqual(['a'])
   })
 
   it('takes other statements into no transaction, and undoes all of one that fails', async () => {
-    const store = await open()
+    const store = await open(make())
     const failing = store.transaction().execute(async (transaction) => {
       await transaction.insertInto('accounts').values(account('within')).execute()
       await transaction.insertInto('accounts').values(account('within')).execute()
     })
     const beside = store.insertInto('accounts').values(account('beside')).execute()
-    await expect(failing).rejects.toMatchObject({ code: 'SQLITE_CONSTRAINT_PRIMARYKEY' })
+    const code = name === 'SQLite' ? 'SQLITE_CONSTRAINT_PRIMARYKEY' : '23505'
+    await expect(failing).rejects.toMatchObject({ name: 'StoreError', code })
     await beside
     expect(await idsIn(store)).toEqual(['beside'])
   })
 
-  it('says how many rows a statement changed', async () => {
-    const store = await open()
+  it('says how many rows a statement changed, and reads places in a chain as numbers', async () => {
+    const store = await open(make())
     await store
       .insertInto('accounts')
       .values([account('a'), account('b')])
@@ -69,10 +58,82 @@ describe('the store', () => {
     expect(await store.updateTable('accounts').set({ role: 'webconsole' }).executeTakeFirst()).toMatchObject({
       numUpdatedRows: 2n,
     })
+    await store
+      .insertInto('audit_entries')
+      .values({ chain: 'main', seq: 2 ** 40, entry: '{}', hash: '' })
+      .execute()
+    expect(await store.selectFrom('audit_entries').select('seq').execute()).toEqual([{ seq: 2 ** 40 }])
+  })
+
+  it('refuses tables of a newer version', async () => {
+    const place = make()
+    const store = await openStore(place)
+    await sql`insert into kysely_migration values ('9999-from-the-future', '2030-01-01T00:00:00.000Z')`.execute(store)
+    await store.destroy()
+    await expect(openStore(place)).rejects.toMatchObject({ code: 'MIGRATION_FAILED', message: /newer/ })
+  })
+
+  it('rejects what is asked of it once it is closed', async () => {
+    const store = await openStore(make())
+    await store.destroy()
+    await expect(idsIn(store)).rejects.toThrow(/destroyed|closed/)
+  })
+})
+
+describe.runIf(postgres !== undefined)('a store in PostgreSQL', () => {
+  it('has on the disk what was committed, also where the database was told not to hurry', async () => {
+    const place = postgres!.make()
+    const database = new URL(place).pathname.slice(1)
+    const first = await openStore(place)
+    await sql`alter database ${sql.ref(database)} set synchronous_commit = off`.execute(first)
+    await first.destroy()
+    const store = await open(place)
+    expect((await sql`show synchronous_commit`.execute(store)).rows).toEqual([{ synchronous_commit: 'on' }])
+  })
+
+  it('is opened by several at once when it is new', async () => {
+    const place = postgres!.make()
+    const stores = await Promise.all([open(place), open(place), open(place)])
+    for (const store of stores) expect(await idsIn(store)).toEqual([])
+  })
+
+  it('goes on with new connections when those it had are cut', async () => {
+    const store = await open(postgres!.make())
+    expect(await idsIn(store)).toEqual([])
+    const cut = sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()`
+    await expect(cut.execute(store)).rejects.toMatchObject({ name: 'StoreError' })
+    await expect.poll(() => idsIn(store).catch(() => 'not yet')).toEqual([])
+  })
+
+  it.each([
+    ['a wrong password', (url: string) => url.replace(/:[^:@]*@/, ':sesame-open@'), '28P01'],
+    ['a server that is not there', () => 'postgres://ssm:sesame-open@%2Fnowhere%2Fat%20all/x', 'ENOENT'],
+  ])('says nothing of the password where there is %s', async (_what, urlOf, code) => {
+    const failing = openStore(urlOf(postgres!.make()))
+    await expect(failing).rejects.toMatchObject({ name: 'StoreError', code })
+    const error: unknown = await failing.catch((each: unknown) => each)
+    expect(inspect(error, { depth: 10 })).not.toContain('sesame')
+  })
+})
+
+describe('a store in a file', () => {
+  it('is readable by its owner only', async () => {
+    const file = newFile()
+    await open(file)
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+    expect(statSync(`${file}-wal`).mode & 0o777).toBe(0o600)
+  })
+
+  it('writes ahead, and waits for the disk with each commit', async () => {
+    const store = await open(newFile())
+    expect((await sql<{ journal_mode: string }>`pragma journal_mode`.execute(store)).rows).toEqual([
+      { journal_mode: 'wal' },
+    ])
+    expect((await sql<{ synchronous: number }>`pragma synchronous`.execute(store)).rows).toEqual([{ synchronous: 2 }])
   })
 
   it('leaves the event loop free while a statement runs', async () => {
-    const store = await open()
+    const store = await open(newFile())
     const state = { done: false }
     const counting = store
       .executeQuery<{ n: number }>(
@@ -98,19 +159,5 @@ describe('the store', () => {
     const file = newFile()
     writeFileSync(file, 'this is no database, and it is longer than the header of one would be: '.repeat(10))
     await expect(openStore(file)).rejects.toMatchObject({ code: 'SQLITE_NOTADB' })
-  })
-
-  it('refuses one whose tables are of a newer version', async () => {
-    const file = newFile()
-    const store = await openStore(file)
-    await sql`insert into kysely_migration values ('9999-from-the-future', '2030-01-01T00:00:00.000Z')`.execute(store)
-    await store.destroy()
-    await expect(openStore(file)).rejects.toMatchObject({ code: 'MIGRATION_FAILED', message: /newer/ })
-  })
-
-  it('rejects what is asked of it once it is closed', async () => {
-    const store = await openStore(newFile())
-    await store.destroy()
-    await expect(idsIn(store)).rejects.toThrow(/destroyed|closed/)
   })
 })
