@@ -10,12 +10,10 @@ export class Shell {
   #output = ''
 
   constructor(cwd: string, env: Record<string, string | undefined>) {
-    // a group of its own, so that what was started in the background ends with it
     this.#bash = spawn('bash', ['--noprofile', '--norc'], {
       cwd,
       env,
       stdio: ['pipe', 'pipe', 'inherit'],
-      detached: true,
     })
     this.#ended = once(this.#bash, 'close').then(() => {
       throw new Error(`the shell ended: ${this.#output}`)
@@ -23,9 +21,10 @@ export class Shell {
     // who waits for no more output does not look at it
     this.#ended.catch(() => undefined)
     this.#bash.stdout.setEncoding('utf8').on('data', (chunk: string) => (this.#output += chunk))
-    // with errtrace, a command that fails anywhere in a block is known at its end
+    // with errtrace, a command that fails anywhere in a block is known at its end; its input also ends with this process, however that ends
     this.#bash.stdin.write(
-      'exec 2>&1; set -uE -o pipefail; trap \'failed="${failed:+$failed, }$BASH_COMMAND: $?"\' ERR\n',
+      "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n" +
+        'exec 2>&1; set -uE -o pipefail; trap \'failed="${failed:+$failed, }$BASH_COMMAND: $?"\' ERR\n',
     )
   }
 
@@ -44,9 +43,10 @@ export class Shell {
     }
   }
 
+  /** Ends the shell and waits for what it started. */
   async close(): Promise<void> {
     const ended = once(this.#bash, 'close')
-    if (this.#bash.pid !== undefined) process.kill(-this.#bash.pid, 'SIGTERM')
+    this.#bash.stdin.end()
     await ended
   }
 }
