@@ -6,8 +6,8 @@ const ATTEMPTS = 3
 const WITHOUT_REASON = new Set(['CKR_GENERAL_ERROR', 'CKR_FUNCTION_FAILED'])
 
 /**
- * Makes a key, and makes it again where the token failed to say why and has no such key: SoftHSM 2.6 lets a search in another session
- * invalidate an object while it is being made. Only under the label's lock, so that whoever looks sees what this call did.
+ * Makes a key, and makes it again where the token failed without saying why and has no such key. SoftHSM 2.6.1 was seen to answer one
+ * C_GenerateKey in about a hundred so while other sessions were searched; what its cause is in there was not found out. Only under the label's lock, so that whoever looks sees what this call did.
  */
 export async function makeKey<T>(
   hsm: Pick<Hsm, 'findKeys'>,
