@@ -106,9 +106,11 @@ CK_RV inspectSlot(const CK_FUNCTION_LIST* functions, Fn& fn, bool withMechanisms
   if (!withMechanisms) return CKR_OK;
   CK_ULONG count = 0;
   if (PKCS11_POOL_CALL(fn, functions, C_GetMechanismList, slot.id, nullptr, &count) != CKR_OK) return CKR_OK;
-  std::vector<CK_MECHANISM_TYPE> types(count);
+  // One more than it is told of: p11-kit's client, which takes out what it does not know, reads the one after the last.
+  std::vector<CK_MECHANISM_TYPE> types(count + 1);
+  const CK_ULONG room = count;
   if (PKCS11_POOL_CALL(fn, functions, C_GetMechanismList, slot.id, types.data(), &count) != CKR_OK) return CKR_OK;
-  types.resize(std::min<size_t>(types.size(), count));
+  types.resize(std::min(room, count));
   for (CK_MECHANISM_TYPE type : types) {
     CK_MECHANISM_INFO info = {};
     if (PKCS11_POOL_CALL(fn, functions, C_GetMechanismInfo, slot.id, type, &info) == CKR_OK) slot.mechanisms.emplace_back(type, info);
