@@ -43,6 +43,17 @@ afterAll(async () => {
   real.remove()
 })
 
+/** An encryption that the proxy holds before it reaches the token. */
+async function encryptAndHang(): Promise<{ outcome: Promise<unknown> }> {
+  await chaos.rules.add({ on: 'C_Encrypt', hang: true })
+  app.encryptInit(session, key)
+  const outcome = app.pkcs11
+    .C_EncryptAsync(session, Buffer.from('plain'), Buffer.alloc(32))
+    .catch((error: unknown) => error)
+  await chaos.waitFor(({ hanging }) => hanging === 1)
+  return { outcome }
+}
+
 test('dropped sessions are closed at the token and invalid for the program, and new ones are right again', async () => {
   const second = app.open()
   await chaos.dropSessions()
@@ -64,16 +75,11 @@ test('sessions of another slot than the one named stay', async () => {
 })
 
 test('a session that is dropped while a call in it is held does not let the call reach the token', async () => {
-  await chaos.rules.add({ on: 'C_Encrypt', hang: true })
-  app.encryptInit(session, key)
-  const hung = app.pkcs11
-    .C_EncryptAsync(session, Buffer.from('plain'), Buffer.alloc(32))
-    .catch((error: unknown) => error)
-  await chaos.waitFor(({ hanging }) => hanging === 1)
+  const hung = await encryptAndHang()
   await chaos.dropSessions()
   expect(hasOpenSessions(token)).toBe(false)
   await chaos.release()
-  expect(String(await hung)).toContain('CKR_SESSION_HANDLE_INVALID')
+  expect(String(await hung.outcome)).toContain('CKR_SESSION_HANDLE_INVALID')
 })
 
 test('a session that is dropped after a call in it reached the token is closed when the call returns', async () => {
@@ -179,28 +185,18 @@ test.each([
 })
 
 test('a call that was held while the library was finalized does not reach it', async () => {
-  await chaos.rules.add({ on: 'C_Encrypt', hang: true })
-  app.encryptInit(session, key)
-  const hung = app.pkcs11
-    .C_EncryptAsync(session, Buffer.from('plain'), Buffer.alloc(32))
-    .catch((error: unknown) => error)
-  await chaos.waitFor(({ hanging }) => hanging === 1)
+  const hung = await encryptAndHang()
   app.pkcs11.C_Finalize()
   app.pkcs11.C_Initialize()
   await chaos.release()
-  expect(String(await hung)).toContain('CKR_CRYPTOKI_NOT_INITIALIZED')
+  expect(String(await hung.outcome)).toContain('CKR_CRYPTOKI_NOT_INITIALIZED')
 })
 
 test('nor does one whose session was closed meanwhile, whose handle may be another’s by then', async () => {
-  await chaos.rules.add({ on: 'C_Encrypt', hang: true })
-  app.encryptInit(session, key)
-  const hung = app.pkcs11
-    .C_EncryptAsync(session, Buffer.from('plain'), Buffer.alloc(32))
-    .catch((error: unknown) => error)
-  await chaos.waitFor(({ hanging }) => hanging === 1)
+  const hung = await encryptAndHang()
   app.pkcs11.C_CloseSession(session)
   const reached = real.calls('C_Encrypt')
   await chaos.release()
-  expect(String(await hung)).toContain('CKR_SESSION_HANDLE_INVALID')
+  expect(String(await hung.outcome)).toContain('CKR_SESSION_HANDLE_INVALID')
   expect(real.calls('C_Encrypt')).toBe(reached)
 })

@@ -3,18 +3,11 @@ import { encodeKeyId } from '../../src/hsm/key-id.js'
 import { LabelKeys } from '../../src/hsm/label-keys.js'
 import type { StoredKey } from '../../src/hsm/stored-key.js'
 import { ALONE, type KeyNews } from '../../src/replicas/replicas.js'
+import { keyOf } from './key-of.js'
 
 /** A token with keys, and another replica that the test speaks for. */
 function start(...ids: number[]) {
   const there = new Set(ids)
-  const keyOf = (id: number) => ({
-    label: 'k',
-    id,
-    ckaId: encodeKeyId(id),
-    handle: id,
-    sizeBits: 0,
-    replacement: false,
-  })
   const calls: string[] = []
   const other = { admission: undefined as Promise<void> | undefined, caughtUp: undefined as Promise<void> | undefined }
   let news: KeyNews | undefined

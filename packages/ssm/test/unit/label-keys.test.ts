@@ -1,21 +1,13 @@
 import { CryptokiError, Pkcs11PoolError } from 'pkcs11-pool'
 import { describe, expect, it } from 'vitest'
-import { encodeKeyId } from '../../src/hsm/key-id.js'
 import { LabelKeys } from '../../src/hsm/label-keys.js'
 import type { StoredKey } from '../../src/hsm/stored-key.js'
+import { keyOf } from './key-of.js'
 
 /** A token that gives a new key the handle of the one destroyed before it, so that a late use of the old key meets the new one. */
 function reusingToken(...ids: number[]) {
   let destroyed = async () => {}
   const handles = new Map(ids.map((id) => [id, id]))
-  const keyOf = (id: number) => ({
-    label: 'k',
-    id,
-    ckaId: encodeKeyId(id),
-    handle: id,
-    sizeBits: 0,
-    replacement: false,
-  })
   const keys = new LabelKeys({
     forgetKeys: () => {},
     findKeys: () => Promise.resolve([...handles.keys()].map(keyOf)),

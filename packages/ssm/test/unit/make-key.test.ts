@@ -2,6 +2,7 @@ import { CryptokiError } from 'pkcs11-pool'
 import { describe, expect, it } from 'vitest'
 import { encodeKeyId } from '../../src/hsm/key-id.js'
 import { makeKey } from '../../src/operations/make-key.js'
+import { keyOf } from './key-of.js'
 
 const wanted = { label: 'k', ckaId: encodeKeyId(7) }
 const failure = (rvName: string) =>
@@ -10,14 +11,6 @@ const failure = (rvName: string) =>
 /** Makes a key on a token that has the keys of these ids, each attempt ending as it is said. */
 async function make(outcomes: readonly (number | Error)[], there: readonly number[] = []) {
   const left = [...outcomes]
-  const keyOf = (id: number) => ({
-    label: 'k',
-    id,
-    ckaId: encodeKeyId(id),
-    handle: id,
-    sizeBits: 0,
-    replacement: false,
-  })
   const made = makeKey({ findKeys: () => Promise.resolve(there.map(keyOf)) }, wanted, async () => {
     const outcome = left.shift()
     if (outcome instanceof Error) throw outcome
