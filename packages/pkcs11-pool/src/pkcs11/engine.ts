@@ -1,5 +1,6 @@
 import { Pkcs11PoolError } from '../errors.js'
 import { addAbortListener, removeAbortListener } from '../internal/abort-listeners.js'
+import { Slots } from '../internal/slots.js'
 import { binding } from './binding.js'
 import { cryptokiError } from './cryptoki-error.js'
 import { type NativeEngine, type NativeEngineStats, Operation, Outcome } from './protocol.js'
@@ -34,6 +35,7 @@ export class EngineSession {
 
 /** A call that failed, for those who want to know what that shows. */
 export interface FailedCall {
+  /** its place among all calls made, see {@link isAfter} */
   readonly number: number
   readonly operation: Operation
   readonly session: EngineSession | undefined
@@ -51,6 +53,7 @@ export interface CallOptions {
 }
 
 interface Job {
+  readonly number: number
   readonly operation: Operation
   readonly session: EngineSession | undefined
   readonly call: CallOptions
@@ -73,21 +76,17 @@ const ANSWERS_BYTES: ReadonlySet<Operation> = new Set([
   Operation.GENERATE_RANDOM,
 ])
 
-/** The largest job number: completions carry it back as an unsigned 32-bit integer. */
-const LAST_JOB = 0xffff_ffff
-
 /**
  * The engine as promises: one a hop, settled by its deadline whatever the module does.
  */
 export class Engine {
   readonly #native: NativeEngine
-  readonly #jobs = new Map<number, Job>()
-  readonly #late = new Map<number, (rv: number) => void>()
+  readonly #jobs = new Slots<Job>()
   /** told of each call that failed, also when nobody waits for it any more, and before its promise rejects */
   onFailure: ((error: Pkcs11PoolError, call: FailedCall) => void) | undefined
   /** of the sessions that are opened now */
   era: Era = { ended: false }
-  #lastJob = 0
+  #lastCall = 0
   #disposed = false
 
   constructor() {
@@ -114,23 +113,24 @@ export class Engine {
         reject(closedBefore(nameOf(operation, call)))
         return
       }
-      const number = this.#nextJob()
+      this.#lastCall = (this.#lastCall + 1) >>> 0
+      const job: Job = { number: this.#lastCall, operation, session, call, resolve, reject, stopListening: undefined }
+      const slot = this.#jobs.add(job)
       try {
-        this.#native.submit(number, operation, session?.id ?? 0, call.timeoutMs, ...args)
+        this.#native.submit(slot, operation, session?.id ?? 0, call.timeoutMs, ...args)
       } catch (error) {
+        this.#jobs.remove(slot)
         reject(notSubmitted(error))
         return
       }
-      const job: Job = { operation, session, call, resolve, reject, stopListening: undefined }
-      this.#jobs.set(number, job)
       if (session !== undefined) session.pending += 1
-      if (signal !== undefined) this.#listen(signal, number, job)
+      if (signal !== undefined) this.#listen(signal, slot, job)
     })
   }
 
   /** The number of the last call that was made. */
   get lastCall(): number {
-    return this.#lastJob
+    return this.#lastCall
   }
 
   /**
@@ -158,20 +158,13 @@ export class Engine {
     this.#native.dispose()
   }
 
-  #nextJob(): number {
-    do {
-      this.#lastJob = this.#lastJob >= LAST_JOB ? 1 : this.#lastJob + 1
-    } while (this.#jobs.has(this.#lastJob) || this.#late.has(this.#lastJob))
-    return this.#lastJob
-  }
-
   /** A job that has not started is taken back at no cost; one that has goes on without its caller, and keeps its session until then. */
-  #listen(signal: AbortSignal, number: number, job: Job): void {
+  #listen(signal: AbortSignal, slot: number, job: Job): void {
     const handleEvent = (): void => {
       job.reject(signal.reason)
       job.stopListening?.()
-      if (!this.#native.cancel(number)) return
-      this.#jobs.delete(number)
+      if (!this.#native.cancel(slot)) return
+      this.#jobs.remove(slot)
       leave(job)
     }
     const listener = { handleEvent }
@@ -185,27 +178,27 @@ export class Engine {
     }
   }
 
-  #completeOne(number: number, rv: number, fn: number, value: unknown): void {
+  #completeOne(slot: number, rv: number, fn: number, value: unknown): void {
+    const job = this.#jobs.at(slot)
+    if (job === undefined) return
     if (rv === Outcome.LATE) {
-      const onLate = this.#late.get(number)
-      this.#late.delete(number)
-      onLate?.(Number(value))
+      this.#jobs.remove(slot)
+      job.call.onLate?.(Number(value))
       return
     }
-    const job = this.#jobs.get(number)
-    if (job === undefined) return
-    this.#jobs.delete(number)
     job.stopListening?.()
-    if (rv === Outcome.ABANDONED) this.#abandon(number, job)
+    // Its slot stays taken: should the call ever return, that completes it once more, late.
+    if (rv === Outcome.ABANDONED) this.#abandon(job)
+    else this.#jobs.remove(slot)
     // Of a batch that hangs, the items that are finished are answers: it is for its caller to tell them from the others.
     if (rv === 0 || (rv === Outcome.ABANDONED && Array.isArray(value))) job.resolve(this.#answer(job.operation, value))
-    else this.#fail(number, job, failure(job, rv, functionName(fn), value))
+    else this.#fail(job, failure(job, rv, functionName(fn), value))
     leave(job)
   }
 
-  #fail(number: number, job: Job, error: Pkcs11PoolError): void {
+  #fail(job: Job, error: Pkcs11PoolError): void {
     job.session?.onFailure?.(error)
-    this.onFailure?.(error, { number, operation: job.operation, session: job.session })
+    this.onFailure?.(error, { number: job.number, operation: job.operation, session: job.session })
     job.reject(error)
   }
 
@@ -218,9 +211,8 @@ export class Engine {
     return bytes
   }
 
-  #abandon(number: number, job: Job): void {
-    if (job.session !== undefined) job.session.hangs = true
-    if (job.call.onLate !== undefined) this.#late.set(number, job.call.onLate)
+  #abandon({ session }: Job): void {
+    if (session !== undefined) session.hangs = true
   }
 }
 
