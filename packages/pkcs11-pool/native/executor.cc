@@ -10,8 +10,11 @@ void Executor::submit(JobPointer job) {
   Lock lock(mutex_);
   const size_t before = completions_.size();
   enqueue(std::move(job));
+  const std::shared_ptr<Worker> woken = dispatch();
   // A job that was answered here has no worker to announce it. Others' completions wait for company as before.
   if (completions_.size() > before) announce(lock);
+  lock.unlock();
+  wake(woken);
 }
 
 void Executor::enqueue(JobPointer job) {
@@ -30,7 +33,6 @@ void Executor::enqueue(JobPointer job) {
   }
   if (session != nullptr) session->busy = true;
   queue_.push_back(std::move(job));
-  dispatch();
 }
 
 bool Executor::cancel(uint32_t id) {
@@ -41,7 +43,7 @@ bool Executor::cancel(uint32_t id) {
     uint32_t session = (*queued)->session;
     queue_.erase(queued);
     releaseSession(session);
-    dispatch();
+    wake(dispatch());
     return true;
   }
   for (auto& [number, session] : sessions_) {
@@ -62,7 +64,7 @@ std::vector<Executor::Completion> Executor::takeCompletions() {
 void Executor::setMaxThreads(size_t count) {
   Lock lock(mutex_);
   maxThreads_ = std::max<size_t>(1, count);
-  dispatch();
+  wake(dispatch());
 }
 
 ExecutorStats Executor::stats() {
@@ -79,7 +81,7 @@ void Executor::dispose() {
   if (disposed_) return;
   disposed_ = true;
   completeQueued(Outcome::disposed);
-  for (Worker* worker : idle_) {
+  for (const auto& worker : idle_) {
     worker->signalled = true;
     worker->signal.notify_one();
     starting_++;
@@ -94,22 +96,33 @@ void Executor::dispose() {
 // Threads that are at work or on their way to it. Those stuck in a call are not: others must not wait for them.
 size_t Executor::moving() const { return workers_.size() - hung_ - idle_.size() - stuck_; }
 
-void Executor::dispatch() {
+// Puts a thread to work where one is wanted: starts it, or answers one that sleeps, for the caller to wake. That is best done after giving up
+// the mutex: the woken thread takes it first of all, and on the same processor it runs at once.
+std::shared_ptr<Executor::Worker> Executor::dispatch() {
   // Workers on their way to a job are enough for as many jobs as there are.
-  if (queue_.size() <= starting_) return;
-  if (moving() >= concurrency_.wanted(queue_.size() - starting_)) return needTicks();
+  if (queue_.size() <= starting_) return nullptr;
+  if (moving() >= concurrency_.wanted(queue_.size() - starting_)) {
+    needTicks();
+    return nullptr;
+  }
   if (!idle_.empty()) {
     // The one that went to sleep last: its stack is still in the cache, and the others may reach their idle timeout.
-    Worker* worker = idle_.back();
+    std::shared_ptr<Worker> worker = std::move(idle_.back());
     idle_.pop_back();
     worker->signalled = true;
-    worker->signal.notify_one();
     starting_++;
     wakeups_++;
-  } else if (!startWorker()) {
+    return worker;
+  }
+  if (!startWorker()) {
     needTicks();
     if (stalled()) completeQueued(Outcome::stalled);
   }
+  return nullptr;
+}
+
+void Executor::wake(const std::shared_ptr<Worker>& worker) {
+  if (worker) worker->signal.notify_one();
 }
 
 // A hanging call loses its thread; it is replaced until as many hang as may run.

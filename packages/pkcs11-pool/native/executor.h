@@ -48,7 +48,7 @@ class Executor : public std::enable_shared_from_this<Executor> {
   void dispose();
 
  private:
-  struct Worker {
+  struct Worker : std::enable_shared_from_this<Worker> {
     std::condition_variable signal;
     bool signalled = false;
     JobPointer job;
@@ -70,7 +70,8 @@ class Executor : public std::enable_shared_from_this<Executor> {
 
   // executor.cc: what comes in, what goes out, and how many threads are at it
   void enqueue(JobPointer job);
-  void dispatch();
+  [[nodiscard]] std::shared_ptr<Worker> dispatch();
+  static void wake(const std::shared_ptr<Worker>& worker);
   size_t moving() const;
   bool canStartWorker() const;
   bool startWorker();
@@ -113,7 +114,7 @@ class Executor : public std::enable_shared_from_this<Executor> {
   uint32_t nextSession_ = 1;
 
   std::vector<std::shared_ptr<Worker>> workers_;  // those in hanging calls included
-  std::vector<Worker*> idle_;
+  std::vector<std::shared_ptr<Worker>> idle_;
   size_t starting_ = 0;  // woken or created, and not yet at a job
   size_t stuck_ = 0;
   size_t hung_ = 0;

@@ -35,7 +35,7 @@ void Executor::watch() {
     const Clock::time_point now = Clock::now();
     if (now >= nextDeadline_) nextDeadline_ = expireJobs(now);
     findStuck(now);
-    dispatch();
+    wake(dispatch());
     announce(lock);
     if (disposed_ && workers_.size() == hung_) break;
     if (ticking_) {

@@ -89,10 +89,11 @@ void Executor::work(Worker& worker) {
   worker.now = Clock::now();
   while (JobPointer job = nextJob(lock, worker)) {
     prepare(worker, job);
-    dispatch();
+    const std::shared_ptr<Worker> woken = dispatch();
     const bool observed = worker.beside < Concurrency::kFew && tellsLength(job->operation);
     const bool sampled = observed && concurrency_.asksForWaiting();
     lock.unlock();
+    wake(woken);
     std::optional<WaitingProbe> probe;
     if (sampled) probe.emplace();
     run(*job, worker.module.get());
@@ -112,7 +113,7 @@ void Executor::work(Worker& worker) {
     break;
   }
   if (disposed_ && workers_.size() == hung_) closeDown(lock);
-  dispatch();
+  wake(dispatch());
   watcherSignal_.notify_one();
   announce(lock);
 }
@@ -136,14 +137,14 @@ JobPointer Executor::nextJob(Lock& lock, Worker& worker) {
       announce(lock);
       continue;
     }
-    idle_.push_back(&worker);
+    idle_.push_back(worker.shared_from_this());
     if (worker.signal.wait_for(lock, kIdleTimeout, [&] { return worker.signalled; })) {
       worker.signalled = false;
       starting_--;
       worker.now = Clock::now();
       continue;
     }
-    idle_.erase(std::find(idle_.begin(), idle_.end(), &worker));
+    idle_.erase(std::find(idle_.begin(), idle_.end(), worker.shared_from_this()));
     if (queue_.empty() && workers_.size() - hung_ > 1) return nullptr;
   }
 }

@@ -56,7 +56,7 @@ describe('close', () => {
   test.each(['C_OpenSession', 'C_CloseSession', 'C_FindObjects', 'C_Encrypt'] as const)(
     'gives up while %s hangs, and what hung is cleared away when it returns',
     async (name) => {
-      const client = await open({ minSize: 1, maxSize: 2, createTimeoutMs: 200, operationTimeoutMs: 200 })
+      const client = await open({ minSize: 1, maxSize: 2 })
       const session = await client.acquire()
       module.hang(name)
       const running = encrypt(client).catch((error: unknown) => error)
@@ -201,11 +201,11 @@ test('a leak names who acquired and who asked, once', async () => {
 
 describe('processes', () => {
   const library = new URL('../../dist/index.js', import.meta.url).href
-  const run = async (body: string) => {
+  const run = async (body: string, operationTimeoutMs = 60_000) => {
     const program = `
       import { createClient } from ${JSON.stringify(library)}
       const client = await createClient({ module: ${JSON.stringify(module.module)},
-        token: { label: 'one' }, pin: { file: ${JSON.stringify(tokens[0].pinFile)} }, pool: { operationTimeoutMs: 50 } })
+        token: { label: 'one' }, pin: { file: ${JSON.stringify(tokens[0].pinFile)} }, pool: { operationTimeoutMs: ${operationTimeoutMs} } })
       const encrypt = () => client.encrypt({ label: 'k' }, { mechanism: 'CKM_AES_CBC_PAD', iv: Buffer.alloc(16) }, Buffer.alloc(16))
       ${body}`
     const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], {
@@ -232,6 +232,6 @@ describe('processes', () => {
 
   test('that have given up a call which hangs for ever end by themselves', async () => {
     module.hang('C_Encrypt')
-    expect(await run('console.log(await encrypt().catch((error) => error.code))')).toBe('OPERATION_TIMEOUT\n')
+    expect(await run('console.log(await encrypt().catch((error) => error.code))', 1_000)).toBe('OPERATION_TIMEOUT\n')
   })
 })
