@@ -153,14 +153,13 @@ class Engine : public Napi::ObjectWrap<Engine> {
 };
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
+  watchThisThreadsEnd();
   exports.Set("Engine", Engine::define(env));
   exports.Set("Pin", PinObject::define(env));
   Napi::Array names = Napi::Array::New(env, static_cast<size_t>(Fn::count));
   for (uint32_t i = 0; i < static_cast<uint32_t>(Fn::count); i++) names.Set(i, Napi::String::New(env, kFunctionNames[i]));
   exports.Set("functionNames", names);
   exports.Set("ulongSize", Napi::Number::New(env, sizeof(CK_ULONG)));
-  // For the main thread's 'exit' event: see process-exit.h.
-  exports.Set("processIsLeaving", Napi::Function::New(env, [](const Napi::CallbackInfo&) { processIsLeaving(); }));
   return exports;
 }
 

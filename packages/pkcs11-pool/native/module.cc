@@ -189,6 +189,7 @@ void Module::disclaim(CK_SESSION_HANDLE session) const {
 }
 
 std::string Module::load() {
+  ModuleLoad counted;
   void* library = dlopen(path_.c_str(), RTLD_NOW | RTLD_LOCAL | ownSymbolsFirst());
   if (library == nullptr) {
     const char* reason = dlerror();
@@ -230,11 +231,11 @@ CK_RV Module::initialize(const std::optional<std::string>& arguments, Fn& fn) {
   if (arguments_) given.standard.pReserved = arguments_->data();
   fn = Fn::C_Initialize;
   if (list_->C_Initialize == nullptr) return CKR_FUNCTION_NOT_SUPPORTED;
+  ModuleLoad counted;
   CK_RV rv = list_->C_Initialize(&given.standard);
   if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED) return rv;
   ours_ = rv == CKR_OK;
   initialized_ = true;
-  guardProcessExit();
   return CKR_OK;
 }
 

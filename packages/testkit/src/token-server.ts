@@ -5,6 +5,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { foreignEnvironment } from './foreign-environment.js'
 
 /** The process behind a token's module: it can be killed, stopped and started like a real device that is lost and comes back. */
 export interface TokenServer {
@@ -58,7 +59,7 @@ export class ServerProcess implements TokenServer {
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', command, ...args], {
       detached: true,
       // servers live where users have no path to
-      env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin`, ...env },
+      env: foreignEnvironment({ PATH: `${process.env.PATH}:/usr/sbin:/sbin`, ...env }),
       stdio: ['ignore', 'ignore', log],
     })
     this.#child = child

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { askWorker } from './ask-worker.js'
 import { debianVersion } from './debian-package.js'
+import { foreignEnvironment } from './foreign-environment.js'
 import { findModule, requirePrograms } from './requirements.js'
 import { secret } from './secret.js'
 import type { TestToken } from './test-token.js'
@@ -103,7 +104,7 @@ function addAesKey(
 }
 
 function run(program: string, args: string[], env: TestToken['env']): void {
-  execFileSync(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'inherit'] })
+  execFileSync(program, args, { env: foreignEnvironment(env), stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
 function createBus(directory: string): { bus: ServerProcess; busAddress: string } {
@@ -181,6 +182,7 @@ function hasOwner(busAddress: string, name: string): boolean {
   const ask = [`--bus=${busAddress}`, '--print-reply', '--dest=org.freedesktop.DBus', '/org/freedesktop/DBus']
   const { stdout } = spawnSync('dbus-send', [...ask, 'org.freedesktop.DBus.NameHasOwner', `string:${name}`], {
     encoding: 'utf8',
+    env: foreignEnvironment(),
   })
   return stdout.includes('boolean true')
 }

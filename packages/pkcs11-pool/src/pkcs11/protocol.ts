@@ -242,6 +242,4 @@ export interface NativeBinding {
   functionNames: readonly string[]
   /** bytes in a CK_ULONG on this machine */
   ulongSize: 4 | 8
-  /** for the main thread's `exit` event: no call into a module starts any more, and the process ends whatever is inside one */
-  processIsLeaving(): void
 }
