@@ -42,7 +42,7 @@ function figure(value: number): string {
 }
 
 /** The first and last column to the left, those between, all of them figures, to the right. */
-function align(lines: readonly string[][]): string {
+export function align(lines: readonly string[][]): string {
   const widths = (lines[0] ?? []).map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
   return lines
     .map((line) =>
