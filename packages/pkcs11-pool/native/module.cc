@@ -30,12 +30,13 @@ std::map<std::string, std::shared_ptr<Module>>& registry() {
 
 // Node exports the symbols of the OpenSSL it is built with, and a module's own references to OpenSSL would be bound to those instead
 // of the library it was built for: another version, other data. RTLD_DEEPBIND has it look into its own libraries first. Not where
-// malloc is somebody else's (jemalloc, a sanitizer): the module would then free with libc what that one has allocated.
+// the allocator is somebody else's (jemalloc, a sanitizer): the module would then free with libc what that one has allocated.
 int ownSymbolsFirst() {
 #ifdef RTLD_DEEPBIND
+  // Not by malloc: Node takes that one's address, which makes its place a stub in Node, whoever provides it. Each allocator has this one too.
   Dl_info allocator{};
   Dl_info library{};
-  const bool known = dladdr(dlsym(RTLD_DEFAULT, "malloc"), &allocator) != 0 && dladdr(dlsym(RTLD_DEFAULT, "getenv"), &library) != 0;
+  const bool known = dladdr(dlsym(RTLD_DEFAULT, "posix_memalign"), &allocator) != 0 && dladdr(dlsym(RTLD_DEFAULT, "getenv"), &library) != 0;
   if (known && allocator.dli_fbase == library.dli_fbase) return RTLD_DEEPBIND;
 #endif
   return 0;
