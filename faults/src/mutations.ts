@@ -52,8 +52,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a call that is given up inside the module is never heard of again',
     file: 'src/pkcs11/engine.ts',
-    before: 'if (rv === Outcome.ABANDONED) this.#abandon(number, job)',
-    after: 'if (rv === Outcome.ABANDONED) return this.#abandon(number, job)',
+    before: 'if (rv === Outcome.ABANDONED) this.#abandon(job)',
+    after: 'if (rv === Outcome.ABANDONED) return this.#abandon(job)',
     cells: ['C_Encrypt:never:first-use', 'C_Sign:late:first-use'],
     notices: ['settled', 'process'],
   },
@@ -77,9 +77,9 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'the lock of the engine is held while a call is in the module',
     file: 'native/worker.cc',
     before:
-      '    lock.unlock();\n    std::optional<WaitingProbe> probe;\n    if (sampled) probe.emplace();\n    run(*job, worker.module.get());',
+      '    lock.unlock();\n    wake(woken);\n    std::optional<WaitingProbe> probe;\n    if (sampled) probe.emplace();\n    run(*job, worker.module.get());',
     after:
-      '    std::optional<WaitingProbe> probe;\n    if (sampled) probe.emplace();\n    run(*job, worker.module.get());\n    lock.unlock();',
+      '    wake(woken);\n    std::optional<WaitingProbe> probe;\n    if (sampled) probe.emplace();\n    run(*job, worker.module.get());\n    lock.unlock();',
     native: true,
     cells: ['C_Encrypt:late:busy', 'C_Sign:late:first-use'],
     notices: ['loop', 'process', 'settled'],
