@@ -26,8 +26,7 @@ export const FUNCTIONS: readonly FunctionName[] = [
   ]),
 ]
 
-/** What runs in a function's cells: the mix, and where that does not reach it what does. */
+/** What runs in a function's cells: the mix, and what reaches the function in other ways. */
 export function loadFor(fn: FunctionName): readonly LoadOperation[] {
-  const reached = MIX.some(({ calls }) => calls.includes(fn))
-  return reached ? MIX : [...MIX, ...SPECIAL.filter(({ calls }) => calls.includes(fn))]
+  return [...MIX, ...SPECIAL.filter(({ calls }) => calls.includes(fn))]
 }

@@ -25,7 +25,7 @@ export const signWithPin: LoadOperation = {
   },
 }
 
-/** Runs in the cells whose function the mix does not reach. */
+/** Each runs in the cells of the functions that it calls. */
 export const SPECIAL: readonly LoadOperation[] = [
   signWithPin,
   {
