@@ -14,7 +14,7 @@ export default defineConfig({
     isolate: true,
     // most tests wait for a token rather than compute; left to itself, vitest runs one file at a time on two processors
     maxWorkers: Math.max(2, availableParallelism() - 1),
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     hookTimeout: 60_000,
   },
 })

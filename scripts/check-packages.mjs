@@ -34,6 +34,11 @@ try {
       console.error(`${packed.filename} holds files that are not for its users: ${foreign.join(', ')}`)
       process.exitCode = 1
     }
+    const missing = ['LICENSE', 'README.md'].filter((path) => !packed.files.some((file) => file.path === path))
+    if (missing.length > 0) {
+      console.error(`${packed.filename} lacks ${missing.join(' and ')}`)
+      process.exitCode = 1
+    }
   }
 } finally {
   rmSync(directory, { recursive: true, force: true })

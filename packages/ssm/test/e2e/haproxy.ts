@@ -27,6 +27,7 @@ const CONFIGURATION = `
 defaults
   mode http
   timeout connect 2s
+  timeout check 20s
   timeout client 30s
   timeout server 30s
   retries 3
