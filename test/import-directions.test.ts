@@ -30,7 +30,6 @@ const permitted: [from: string, specifier: string][] = [
   ),
   ...layers.map((layer): [string, string] => [`${library}/${layer}/x.ts`, '../errors.js']),
   ...layers.map((layer): [string, string] => [`${library}/${layer}/x.ts`, './beside.js']),
-  [`${library}/pool/x.ts`, '../metrics/tracker.js'],
   [`${library}/client.ts`, './pool/pool.js'],
   [`${library}/index.ts`, './group/client-group.js'],
   ...['../client.js', '../session-leases.js', ...layers.map((layer) => `../${layer}/y.js`)].map(
