@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { foreignEnvironment } from './foreign-environment.js'
 import { secret } from './secret.js'
 import { TokenUnavailable } from './test-token.js'
 import { listens, ServerProcess, type TokenServer } from './token-server.js'
@@ -44,7 +45,7 @@ export async function createPostgres(): Promise<Postgres> {
   }
   const initdb = [join(programs, 'initdb'), '--no-sync', ...flagsOf(choices, (name, value) => [`--${name}`, value])]
   const [command = '', ...args] = [...as, ...initdb]
-  execFileSync(command, args, { cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] })
+  execFileSync(command, args, { cwd: directory, env: foreignEnvironment(), stdio: ['ignore', 'ignore', 'pipe'] })
 
   const socket = join(directory, '.s.PGSQL.5432')
   const settings = { ...SETTINGS, unix_socket_directories: directory }
@@ -54,6 +55,7 @@ export async function createPostgres(): Promise<Postgres> {
   const run = (url: string, sql: string) =>
     execFileSync(join(programs, 'psql'), ['--no-psqlrc', '--tuples-only', '--no-align', '--command', sql, url], {
       encoding: 'utf8',
+      env: foreignEnvironment(),
       stdio: ['ignore', 'pipe', 'pipe'],
     }).trimEnd()
   const server = new ServerProcess({
