@@ -138,19 +138,22 @@ export class KeyOperations {
           pooled,
         )
         // Of a batch, items may have failed on the token's side all the same.
-        if (pooled.reusable) host.observe(undefined)
+        if (pooled.reusable && !pooled.suspect) {
+          pooled.succeeded()
+          host.observe(undefined)
+        }
         return result
       } catch (error) {
         failure = error
         host.observe(error)
       } finally {
-        giveBack(host.pool, entry)
+        giveBack(host, entry)
       }
       if (!(failure instanceof CryptokiError)) throw failure
       if (failure.category === 'login' && !loggedInAgain) {
         loggedInAgain = true
         await bounded(host.renewLogin(generation), options.signal, deadline, nothingSent('logging in again'))
-      } else if (refusedSession(failure) && !anotherSession && !once) {
+      } else if (refusedSession(failure) && !anotherSession && (!once || wasBusy(failure))) {
         anotherSession = true
         // The others may have ended with it: while that is being found out, another would be tried in vain.
         const { recovering } = host
@@ -177,6 +180,11 @@ export class KeyOperations {
 
 function ranOutOfTime(error: unknown): boolean {
   return error instanceof Pkcs11PoolError && error.code === 'OPERATION_TIMEOUT'
+}
+
+/** Of the call nothing was begun: the session was busy with something nobody ended. */
+function wasBusy({ rv, fn }: CryptokiError): boolean {
+  return rv === RETURN_VALUES.CKR_OPERATION_ACTIVE.rv && fn.endsWith('Init')
 }
 
 /** The session is not there, nor may the module be, or is busy with something nobody ended: nothing was done in it. */

@@ -274,7 +274,7 @@ export class Login {
     const { failsBeforePin } = this.#target.known
     this.#sending += 1
     try {
-      await patiently(login, (error) => failsBeforePin && isGeneralError(error))
+      await patiently(login, (error) => failsBeforePin && isGeneralError(error), timeoutMs)
       this.#succeeded += 1
       credentials.succeeded()
       if (answered) this.contact.remember('before login')

@@ -69,11 +69,11 @@ export class Token implements LoginTarget {
     const pin = options.nativePin ?? (options.pin === undefined ? undefined : createPin(options.pin))
     let mayBeThereNext = false
     const find = () =>
-      Token.#find(options, pin, (module) => {
-        mayBeThereNext = findsTokensOnce(module)
+      Token.#find(options, pin, (module, hidden) => {
+        mayBeThereNext = !hidden && findsTokensOnce(module)
       })
     try {
-      return await patiently(find, (error) => mayBeThereNext && isNotFound(error))
+      return await patiently(find, (error) => mayBeThereNext && isNotFound(error), options.timeoutMs)
     } catch (error) {
       if (options.nativePin === undefined) pin?.wipe()
       throw error
@@ -220,8 +220,8 @@ interface FoundSlot {
   readonly known: KnownToken
 }
 
-/** Told what the module has said of itself. */
-type SeenModule = (info: NativeModuleInfo) => void
+/** Told what the module has said of itself, and whether a token is there that has not. */
+type SeenModule = (info: NativeModuleInfo, hidden: boolean) => void
 
 async function findSlot(
   engine: Engine,
@@ -233,8 +233,8 @@ async function findSlot(
   return patiently(
     async () => {
       const info = (await engine.run(Operation.INSPECT, undefined, { timeoutMs }, 0)) as NativeModuleInfo
-      seen(info)
       hidden = info.slots.some(({ flags, token }) => token === null && hasFlag(flags, SLOT_FLAGS.CKF_TOKEN_PRESENT))
+      seen(info, hidden)
       const { slotID, token } = selectSlot(info, selector)
       return { slot: slotID, known: knownToken(token) }
     },
