@@ -80,9 +80,13 @@ ${detailTable()}
 ${factsTable()}
 
 - AES-GCM uses the caller's IV wherever it works here; \`seal\` would answer the token's where a token makes its own.
-- **SoftHSM**: decryption by OAEP is for SHA-1 only.
+- **SoftHSM**: decryption by OAEP is for SHA-1 only. While several processes make and destroy keys on one token, a key can be two to the process that
+  made it, until that is started again (\`KEY_AMBIGUOUS\`; 3 of 100 with two busy processes, 15 with five), and C_GenerateKey answers
+  \`CKR_GENERAL_ERROR\` now and then; once in some 5,000, a key that had just been made was not found.
 - **openCryptoki**: one \`pkcsslotd\` a machine; the software token is slot 3, and a PIN has at most 8 characters. Calls do not go through
-  \`pkcsslotd\`: when it dies, what is initialised works on, and only C_Initialize fails until it is back. It imports an EC key that it then
+  \`pkcsslotd\`: when it dies, what is initialised works on, and only C_Initialize fails until it is back. A new object gets the handle of a
+  destroyed one, so each use of a key is confirmed (adr/0024). A key that is made while other sessions search is now and then two to the
+  process that made it, for good, and \`KEY_AMBIGUOUS\` there. It imports an EC key that it then
   cannot use.
 - **tpm2-pkcs11**: a TPM has room for three keys at once, so two processes, or a third key, need the resource manager \`tpm2-abrmd\`. AES keys are
   made by \`tpm2_ptool\` only. A TPM that loses its power while it was in use counts that like a wrong PIN, and locks after three. Decryption of more than 32 bytes with \`CKM_AES_CBC_PAD\` fails

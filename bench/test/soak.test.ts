@@ -25,7 +25,31 @@ describe('the soak', () => {
   })
 })
 
-test('a slope is the rise of the later half an hour', () => {
-  expect(slopePerHour([9, 9, 9, 9, 1, 2, 3, 4], 3_600_000)).toBeCloseTo(1)
-  expect(slopePerHour([5, 1, 2, 2, 2], 10_000)).toBeCloseTo(0)
+const after = (fault: string, value: number) => ({ after: fault, value })
+
+describe('a slope', () => {
+  test('is the rise of the later half an hour', () => {
+    const samples = [9, 9, 9, 9, 1, 2, 3, 4].map((value) => after('any', value))
+    expect(slopePerHour(samples, 3_600_000)).toBeCloseTo(1)
+    expect(
+      slopePerHour(
+        [1, 2, 3, 4, 5, 6, 7].map((value) => after('any', value)),
+        1_800_000,
+      ),
+    ).toBeCloseTo(2)
+    expect(slopePerHour([after('any', 1)], 10_000)).toBe(0)
+  })
+
+  test('is that between samples after the same fault, whatever the faults leave behind', () => {
+    const faults = [15, 22, 18, 15, 15, 22, 22, 18, 15, 22, 18, 22, 22, 22, 18, 22]
+    const flat = faults.map((threads) => after(String(threads), threads))
+    expect(slopePerHour(flat, 10_000)).toBe(0)
+    const leaking = faults.map((threads, at) => after(String(threads), threads + at))
+    expect(slopePerHour(leaking, 3_600_000)).toBeCloseTo(1)
+  })
+
+  test('is not turned by one sample that stands out', () => {
+    const samples = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 50].map((value) => after('any', value))
+    expect(slopePerHour(samples, 10_000)).toBe(0)
+  })
 })

@@ -48,7 +48,7 @@ async function soak(context: Context, { minutes, seed }: SoakArguments): Promise
   const callers = Array.from({ length: CALLERS }, () => call(client, material, tally, random, () => stopped))
 
   const until = Date.now() + minutes * 60_000
-  const samples: Held[] = []
+  const samples: { after: string; now: Held }[] = []
   const notRecovered: string[] = []
   let faults = 0
   while (Date.now() < until) {
@@ -62,8 +62,9 @@ async function soak(context: Context, { minutes, seed }: SoakArguments): Promise
     const before = tally.right
     await sleep(CALM_MS)
     if (tally.right === before) notRecovered.push(fault.name)
-    samples.push(held((await chaos.counters()).sessions.open))
-    context.log(describe(fault.name, samples.at(-1), tally))
+    const now = held((await chaos.counters()).sessions.open)
+    samples.push({ after: fault.name, now })
+    context.log(describe(fault.name, now, tally))
   }
   stopped = true
   await Promise.all(callers)
@@ -72,7 +73,7 @@ async function soak(context: Context, { minutes, seed }: SoakArguments): Promise
   const slopes: Report['slopes'] = {}
   for (const name of Object.keys(MOST_PER_HOUR) as HeldName[]) {
     slopes[name] = slopePerHour(
-      samples.map((sample) => sample[name]),
+      samples.map(({ after, now }) => ({ after, value: now[name] })),
       FAULT_MS + CALM_MS,
     )
   }
@@ -85,14 +86,14 @@ async function soak(context: Context, { minutes, seed }: SoakArguments): Promise
     misuse: await chaos.misuse(),
     rejectedLogins: counters.logins.rejected,
     leftOpen: counters.sessions.open,
-    first: samples[0],
-    last: samples.at(-1),
+    first: samples[0]?.now,
+    last: samples.at(-1)?.now,
     slopes,
   }
 }
 
-function describe(fault: string, now: Held | undefined, { right, wrong, failed }: Tally): string {
-  const figures = Object.entries(now ?? {}).map(([name, value]) => `${name} ${Math.round(value * 10) / 10}`)
+function describe(fault: string, now: Held, { right, wrong, failed }: Tally): string {
+  const figures = Object.entries(now).map(([name, value]) => `${name} ${Math.round(value * 10) / 10}`)
   const failures = Object.values(failed).reduce((sum, count) => sum + count, 0)
   return `${right} right, ${wrong.length} wrong, ${failures} failed; ${figures.join(', ')} (after: ${fault})`
 }

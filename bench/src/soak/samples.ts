@@ -26,22 +26,30 @@ export function held(sessions: number): Held {
   }
 }
 
+/** One figure, at a moment of which it is known what came before. */
+export interface Sample {
+  readonly after: string
+  readonly value: number
+}
+
 /**
- * The straight line of least squares through the later half of equally spaced values: its rise an hour. What a program takes when it
- * starts is in the earlier half.
+ * How much a figure rises an hour: the median of the rises between every two samples that were taken after the same fault, in the later half
+ * of equally spaced ones. What a program takes when it starts is in the earlier half. What a fault leaves behind for a while, as threads in
+ * the place of those that hang, is in both of two samples; and a few that stand out do not turn the line, as they do one of least squares.
  */
-export function slopePerHour(values: readonly number[], intervalMs: number): number {
-  const later = values.slice(Math.floor(values.length / 2))
-  const n = later.length
-  const meanX = (n - 1) / 2
-  const meanY = later.reduce((sum, value) => sum + value, 0) / n
-  let above = 0
-  let below = 0
-  for (const [x, y] of later.entries()) {
-    above += (x - meanX) * (y - meanY)
-    below += (x - meanX) ** 2
-  }
-  return below === 0 ? 0 : (above / below) * (3_600_000 / intervalMs)
+export function slopePerHour(samples: readonly Sample[], intervalMs: number): number {
+  const later = samples.slice(Math.floor(samples.length / 2))
+  const rises = later.flatMap(({ after, value }, at) =>
+    later.slice(at + 1).flatMap((next, between) => (next.after === after ? (next.value - value) / (between + 1) : [])),
+  )
+  return median(rises) * (3_600_000 / intervalMs)
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((one, other) => one - other)
+  const middle = Math.floor(sorted.length / 2)
+  const [low = 0, high = 0] = sorted.length % 2 === 0 ? sorted.slice(middle - 1) : [sorted[middle], sorted[middle]]
+  return (low + high) / 2
 }
 
 /** What may be added an hour before it counts as a leak: for half an hour of load, well above what a heap breathes. */

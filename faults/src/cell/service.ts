@@ -91,11 +91,12 @@ async function checkNothingLeft(run: CellRun, client: Client): Promise<void> {
 }
 
 /**
- * Sessions that the library cannot close before it finalises the module, and is right not to: those that the module refused to close, and
- * those of which the module said that they are gone, because their handle may be another's by then.
+ * Sessions that the library is right not to close before it finalises the module, because their handle may be another's by then: those of
+ * which the module said that they are gone, and those that it refused to close while all were dropped.
  */
 async function sessionsOutOfReach({ cell, world, applied }: CellRun): Promise<number> {
+  const areGone = SAY_ENDED.has(cell.fault)
+  if (cell.fn !== 'C_CloseSession') return areGone ? applied : 0
   const { functions } = await world.chaos.counters()
-  const refused = cell.fn === 'C_CloseSession' ? (functions.C_CloseSession?.failed ?? 0) : 0
-  return refused + (SAY_ENDED.has(cell.fault) ? applied : 0)
+  return areGone || cell.moment === 'recovering' ? (functions.C_CloseSession?.failed ?? 0) : 0
 }

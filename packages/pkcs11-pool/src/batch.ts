@@ -1,6 +1,7 @@
 import type { OperationTarget } from './crypto-operations.js'
 import { Pkcs11PoolError } from './errors.js'
-import { isRefusedHandle, type KeyOperations } from './key-operations.js'
+import type { KeyOperations } from './key-operations.js'
+import { isMeant, isRefusedHandle, notMeant } from './keys/confirmed.js'
 import { cacheName, type HandleCache } from './keys/handle-cache.js'
 import { cryptokiError } from './pkcs11/cryptoki-error.js'
 import { functionName } from './pkcs11/engine.js'
@@ -139,7 +140,31 @@ class Batch {
       number,
       unknown,
     ][]
-    return sent.flatMap(({ item, handle }, at) => this.#settle(item, handle, answers[at]))
+    const strangers = this.cache.confirms ? await this.#strangers(sent) : undefined
+    return sent.flatMap(({ item, handle }, at) =>
+      strangers?.has(item) ? this.#disown(item, handle) : this.#settle(item, handle, answers[at]),
+    )
+  }
+
+  /** Items whose handle is another key's by now, and may have been when they were made. */
+  async #strangers(sent: readonly { item: Captured; handle: ObjectHandle }[]): Promise<Set<Captured>> {
+    const strangers = new Set<Captured>()
+    const looks = new Map<string, Promise<boolean>>()
+    for (const { item, handle } of sent) {
+      const { key } = item
+      if (key === undefined) continue
+      const name = `${handle}|${cacheName(key.reference, key.use)}`
+      const look = looks.get(name) ?? isMeant(nextCall(this.context), handle, key)
+      looks.set(name, look)
+      if (!(await look)) strangers.add(item)
+    }
+    return strangers
+  }
+
+  #disown(item: Captured, handle: ObjectHandle): Captured[] {
+    if (item.key !== undefined) this.results[item.place] = rejected(notMeant(item.key))
+    this.cache.forgetHandle(handle)
+    return [item]
   }
 
   /** What is one call to the engine, and so no failure to it, is told here. */

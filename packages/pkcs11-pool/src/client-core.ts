@@ -1,10 +1,11 @@
 import { ClientEmitter } from './client-events.js'
 import type { ResolvedClientOptions } from './client-options.js'
-import { Pkcs11PoolError } from './errors.js'
+import { CryptokiError, Pkcs11PoolError } from './errors.js'
 import { systemClock } from './internal/clock.js'
 import { KeyOperations } from './key-operations.js'
 import { ClientKeys } from './keys/client-keys.js'
 import type { HandleCache } from './keys/handle-cache.js'
+import { mayBeAboutData } from './pkcs11/judged-data.js'
 import { Operation } from './pkcs11/protocol.js'
 import {
   type CloseOptions,
@@ -140,8 +141,22 @@ export class ClientCore implements LeaseHost {
       this.health.succeeded()
       this.recovery.breaker.succeeded()
       this.retries.succeeded()
-    } else {
+    } else if (!(error instanceof CryptokiError && mayBeAboutData(error))) {
       this.health.failed(error)
+    }
+  }
+
+  readonly isSound = async (pooled: PooledSession): Promise<boolean> => {
+    if (this.recovery.breaker.blocked) return false
+    try {
+      if (!(await this.#validate(pooled))) return false
+      // Modules answer much from memory.
+      const { contact } = this.token.login
+      const { validateTimeoutMs } = this.options.pool
+      if (contact.knows('after login')) await contact.ask(pooled.session, 'after login', validateTimeoutMs)
+      return true
+    } catch {
+      return false
     }
   }
 

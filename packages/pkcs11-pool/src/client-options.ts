@@ -158,16 +158,20 @@ function wrongPin(): Pkcs11PoolError {
 function resolveKeys(keys: HandleCacheOptions): ResolvedHandleCacheOptions {
   const defaults = DEFAULT_HANDLE_CACHE_OPTIONS
   checkNames('keys', keys, Object.keys(defaults))
-  const { cache, maxEntries } = keys
+  const { cache, maxEntries, confirmUse } = keys
   if (cache !== undefined && typeof cache !== 'boolean') throw invalid('keys.cache', cache, 'true or false')
   if (maxEntries !== undefined && !(Number.isInteger(maxEntries) && maxEntries > 0)) {
     throw invalid('keys.maxEntries', maxEntries, 'a whole number from 1')
+  }
+  if (confirmUse !== undefined && confirmUse !== 'auto' && typeof confirmUse !== 'boolean') {
+    throw invalid('keys.confirmUse', confirmUse, "'auto', true or false")
   }
   return Object.freeze({
     cache: cache ?? defaults.cache,
     ttlMs: resolveDuration('keys.ttlMs', keys.ttlMs, defaults.ttlMs),
     negativeTtlMs: resolveDuration('keys.negativeTtlMs', keys.negativeTtlMs, defaults.negativeTtlMs),
     maxEntries: maxEntries ?? defaults.maxEntries,
+    confirmUse: confirmUse ?? defaults.confirmUse,
   })
 }
 

@@ -34,6 +34,7 @@ export async function findToken(options: ResolvedClientOptions, pin?: NativePin)
       core?.emitter.emit('login', { generation })
     },
   })
+  if (token.known.handlesComeBack) cache.numbersComeBack()
   return {
     token,
     begin() {

@@ -141,7 +141,8 @@ export const ERROR_HELP = {
   },
   TOKEN_STALLED: {
     category: 'overload',
-    meaning: 'as many calls as are allowed are hanging inside the module; no further thread is given to it',
+    meaning:
+      'as many calls as are allowed are hanging inside the module, and no further thread is given to it; or it has to be initialised again, and cannot be',
     action: 'check the HSM; restart the process if the calls never return',
   },
   BREAKER_OPEN: {

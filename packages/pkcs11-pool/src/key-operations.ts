@@ -1,13 +1,14 @@
 import { CryptokiError, Pkcs11PoolError } from './errors.js'
 import { pause } from './internal/pause.js'
+import { confirmed, isMeant, refusedHandle } from './keys/confirmed.js'
 import { cacheName, type HandleCache } from './keys/handle-cache.js'
 import { RETURN_VALUES } from './pkcs11/return-values.js'
 import type { Retries } from './resilience/retries.js'
 import type { ObjectHandle } from './session/arguments.js'
 import { type CallContext, checkOptions, nextCall, type OperationOptions } from './session/call-context.js'
 import { bounded, Deadline, nothingSent } from './session/deadline.js'
-import { findKey, readKey } from './session/find-key.js'
-import { describeReference, type KeyReference, type KeyUse, matches, serves } from './session/key-reference.js'
+import { findKey } from './session/find-key.js'
+import { describeReference, type KeyReference, type KeyUse } from './session/key-reference.js'
 import type { PooledSession } from './session/pooled-session.js'
 import { giveBack, type LeaseHost } from './session-leases.js'
 
@@ -43,19 +44,22 @@ export class KeyOperations {
     once = false,
   ): Promise<R> {
     const name = cacheName(reference, use)
+    const meant = { reference, use }
+    const run = (context: CallContext, handle: ObjectHandle): Promise<R> =>
+      this.#cache.confirms ? confirmed(context, handle, meant, () => call(context, handle)) : call(context, handle)
     return this.withSession(
       options,
       async (context, pooled) => {
         const known = this.#cache.peek(name)
         const handle = known ?? (await this.handleOf(reference, use, context, pooled))
         try {
-          return await call(known === undefined ? nextCall(context) : context, handle)
+          return await run(known === undefined ? nextCall(context) : context, handle)
         } catch (error) {
           // Also where it was found just now: somebody may have destroyed the key since.
           if (!refusedHandle(error)) throw error
           this.#cache.forgetHandle(handle)
           const found = await this.handleOf(reference, use, context, pooled)
-          return call(nextCall(context), found)
+          return run(nextCall(context), found)
         }
       },
       { about: () => describeReference(reference), once },
@@ -83,7 +87,7 @@ export class KeyOperations {
     for (;;) {
       const { found, own } = this.#cache.lookUp(name, reference, async (stale) => {
         // A look at one object costs little; a search costs as much as there are objects on the token.
-        if (stale !== undefined && (await isStillMeant(shared, stale, reference, use))) return stale
+        if (stale !== undefined && (await isMeant(shared, stale, { reference, use }))) return stale
         const key = await findKey(shared, reference, use, { CKA_TOKEN: true })
         return key.handle
       })
@@ -134,19 +138,22 @@ export class KeyOperations {
           pooled,
         )
         // Of a batch, items may have failed on the token's side all the same.
-        if (pooled.reusable) host.observe(undefined)
+        if (pooled.reusable && !pooled.suspect) {
+          pooled.succeeded()
+          host.observe(undefined)
+        }
         return result
       } catch (error) {
         failure = error
         host.observe(error)
       } finally {
-        giveBack(host.pool, entry)
+        giveBack(host, entry)
       }
       if (!(failure instanceof CryptokiError)) throw failure
       if (failure.category === 'login' && !loggedInAgain) {
         loggedInAgain = true
         await bounded(host.renewLogin(generation), options.signal, deadline, nothingSent('logging in again'))
-      } else if (refusedSession(failure) && !anotherSession && !once) {
+      } else if (refusedSession(failure) && !anotherSession && (!once || wasBusy(failure))) {
         anotherSession = true
         // The others may have ended with it: while that is being found out, another would be tried in vain.
         const { recovering } = host
@@ -171,33 +178,13 @@ export class KeyOperations {
   }
 }
 
-/** Whether a handle known from before still is of a key that the reference means: it may be gone, or another object's by now. */
-async function isStillMeant(
-  context: CallContext,
-  handle: ObjectHandle,
-  reference: KeyReference,
-  use: KeyUse,
-): Promise<boolean> {
-  try {
-    const key = await readKey(context, handle)
-    return key !== undefined && serves(use, key.class) && matches(reference, key)
-  } catch (error) {
-    if (refusedHandle(error)) return false
-    throw error
-  }
-}
-
 function ranOutOfTime(error: unknown): boolean {
   return error instanceof Pkcs11PoolError && error.code === 'OPERATION_TIMEOUT'
 }
 
-/** The key's handle is not one, or not any more: nothing was done with any key. */
-function refusedHandle(error: unknown): boolean {
-  return error instanceof CryptokiError && isRefusedHandle(error.rv)
-}
-
-export function isRefusedHandle(rv: number): boolean {
-  return rv === RETURN_VALUES.CKR_KEY_HANDLE_INVALID.rv || rv === RETURN_VALUES.CKR_OBJECT_HANDLE_INVALID.rv
+/** Of the call nothing was begun: the session was busy with something nobody ended. */
+function wasBusy({ rv, fn }: CryptokiError): boolean {
+  return rv === RETURN_VALUES.CKR_OPERATION_ACTIVE.rv && fn.endsWith('Init')
 }
 
 /** The session is not there, nor may the module be, or is busy with something nobody ended: nothing was done in it. */

@@ -163,9 +163,12 @@ export class Recovery {
       else await this.#rebuild(lost)
     } catch (error) {
       if (!(error instanceof Pkcs11PoolError) || evidenceOf(error) !== 'module not initialised') throw error
-      if (await this.#initializeAgain(true)) await this.#rebuild(error)
+      const outcome = await this.#initializeAgain(true)
+      if (outcome === 'new') await this.#rebuild(error)
       // It may have been shut only while another client tried to have it initialised again.
-      else if (!(await anchorAnswers(this.#token, this.#probeTimeoutMs).catch(() => false))) throw busy(error)
+      else if (!(await anchorAnswers(this.#token, this.#probeTimeoutMs).catch(() => false))) {
+        throw outcome === 'busy' ? busy(error) : kept(error)
+      }
     }
   }
 
@@ -197,12 +200,16 @@ export class Recovery {
     this.#rebuilds.succeeded()
   }
 
-  /** Whether it was done, by whomever; never while a call hangs inside, to which nobody knows what C_Finalize does. */
-  async #initializeAgain(evenIfShared: boolean): Promise<boolean> {
-    if (this.#token.engine.stats().hung > 0) return false
+  /**
+   * `new` where it was done, by whomever; never while a call hangs inside, to which nobody knows what C_Finalize does. `kept` where the
+   * module, or another part of the process, does not let it.
+   */
+  async #initializeAgain(evenIfShared: boolean): Promise<'new' | 'busy' | 'kept'> {
+    if (this.#token.engine.stats().hung > 0) return 'busy'
     const outcome = await this.#token.initializeAgain(DRAIN_MS, evenIfShared)
     if (outcome === Reinitialization.DONE) this.initializations += 1
-    return outcome === Reinitialization.DONE || outcome === Reinitialization.ADOPTED
+    if (outcome === Reinitialization.DONE || outcome === Reinitialization.ADOPTED) return 'new'
+    return outcome === Reinitialization.BUSY ? 'busy' : 'kept'
   }
 
   /** All sessions have ended. Resolves when what the module still has of them is closed: no new one is opened before. */
@@ -246,6 +253,15 @@ function busy(cause: Pkcs11PoolError): Pkcs11PoolError {
   return new Pkcs11PoolError(
     'TOKEN_STALLED',
     'the module has to be initialised again, and cannot be: calls are inside it that do not return. restart the process if they never do',
+    { category: 'module', cause },
+  )
+}
+
+function kept(cause: Pkcs11PoolError): Pkcs11PoolError {
+  return new Pkcs11PoolError(
+    'TOKEN_STALLED',
+    'the module has to be initialised again, and cannot be: its C_Finalize fails, or another part of the process has initialised it. find what ' +
+      'else uses it in this process, and restart the process if it stays so',
     { category: 'module', cause },
   )
 }

@@ -24,20 +24,33 @@ export interface LeaseHost {
   renewLogin(generation: number): Promise<void>
   objectsChanged(): void
   observe(error: unknown): void
+  /** Whether a session still does what the token is asked for in it. Never rejects. */
+  readonly isSound: (pooled: PooledSession) => Promise<boolean>
   acquireEntry(options: OperationOptions, deadline: Deadline | undefined): Promise<Entry<PooledSession>>
 }
 
 /** Gives an entry back once nothing runs in its session any more: a call whose caller has gone may still be under way. */
-export function giveBack(pool: Pool<PooledSession>, entry: Entry<PooledSession>): void {
+export function giveBack(host: LeaseHost, entry: Entry<PooledSession>): void {
+  const { pool } = host
   const { resource } = entry
   const { session } = resource
   if (session.pending > 0 && !session.lost) {
-    session.onIdle = () => giveBack(pool, entry)
+    session.onIdle = () => giveBack(host, entry)
     return
   }
   session.onIdle = undefined
-  if (resource.reusable) pool.releaseEntry(entry)
-  else pool.destroyEntry(entry)
+  if (!resource.reusable) pool.destroyEntry(entry)
+  else if (resource.suspect) void lookAndGiveBack(host, entry)
+  else pool.releaseEntry(entry)
+}
+
+/** Behind its caller, who has had the answer; the entry stays in use until it is known to be sound. */
+async function lookAndGiveBack({ pool, isSound }: LeaseHost, entry: Entry<PooledSession>): Promise<void> {
+  const { resource } = entry
+  if ((await isSound(resource)) && resource.reusable) {
+    resource.suspect = false
+    pool.releaseEntry(entry)
+  } else pool.destroyEntry(entry)
 }
 
 /** What a session of the user's own does behind its methods. `onRelease` runs once. */
@@ -59,18 +72,19 @@ class LeaseOwner implements SessionOwner {
     if (pooled.session.era.ended) throw sessionLost()
     const { generation } = this.host.token.login
     try {
-      return await this.#observed(call(context))
+      return await this.#observed(pooled, call(context))
     } catch (error) {
       if (!(error instanceof CryptokiError) || error.category !== 'login') throw error
       await bounded(this.host.renewLogin(generation), context.signal, context.deadline, nothingSent('logging in again'))
-      return this.#observed(call(nextCall(context)))
+      return this.#observed(pooled, call(nextCall(context)))
     }
   }
 
   /** Takes down what a call says of the token. */
-  async #observed<R>(called: Promise<R>): Promise<R> {
+  async #observed<R>(pooled: PooledSession, called: Promise<R>): Promise<R> {
     try {
       const result = await called
+      pooled.succeeded()
       this.host.observe(undefined)
       return result
     } catch (error) {
@@ -120,7 +134,7 @@ export async function leaseSession(
   checkOptions(options)
   host.checkUsable()
   const entry = await host.acquireEntry(options, deadline ?? Deadline.of(options.timeoutMs))
-  const owner = new LeaseOwner(host, use, deadline, () => giveBack(host.pool, entry))
+  const owner = new LeaseOwner(host, use, deadline, () => giveBack(host, entry))
   return new Session(owner, entry.resource)
 }
 

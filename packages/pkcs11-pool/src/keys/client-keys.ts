@@ -102,7 +102,7 @@ export class ClientKeys {
           (context) => generateKeyPair(context, packed, forPublic.attributes, forPrivate.attributes),
           { about: () => forPrivate.describe(), once: true },
         )
-        return { publicKey: forPublic.made(pair.publicKey), privateKey: forPrivate.made(pair.privateKey) }
+        return { publicKey: this.#made(forPublic, pair.publicKey), privateKey: this.#made(forPrivate, pair.privateKey) }
       } finally {
         this.#came(forPublic)
         this.#came(forPrivate)
@@ -134,7 +134,9 @@ export class ClientKeys {
     return this.#onFound(reference, options, async (context, handle) => {
       try {
         await destroyObject(context, handle)
+        this.#cache.ended(handle)
       } finally {
+        // Also after a failure: a call that was given up may still destroy it.
         this.#cache.forgetHandle(handle)
       }
     })
@@ -225,7 +227,7 @@ export class ClientKeys {
         about: () => key.describe(),
         once: true,
       })
-      return key.made(handle)
+      return this.#made(key, handle)
     } finally {
       this.#came(key)
     }
@@ -253,10 +255,15 @@ export class ClientKeys {
         },
         { about: () => key.describe(), once: true },
       )
-      return key.made(handle)
+      return this.#made(key, handle)
     } finally {
       this.#came(key)
     }
+  }
+
+  #made(key: NewKey, handle: ObjectHandle): Key {
+    this.#cache.appeared(handle)
+    return key.made(handle)
   }
 
   /** Also after a failure: a call that was given up may still make the key. */

@@ -14,6 +14,14 @@ export interface HandleCacheOptions {
   negativeTtlMs?: number | undefined
   /** The most handles held; the one that was used longest ago goes first. @defaultValue 100_000 */
   maxEntries?: number | undefined
+  /**
+   * Whether each use of a key is confirmed by a look at what the handle is of, in the same session after it: for tokens that give a new
+   * key the number of one that another process destroyed, which would answer for it. `'auto'`: where the token is known to do that, or
+   * was seen to. Costs one more call to the token each.
+   *
+   * @defaultValue 'auto'
+   */
+  confirmUse?: boolean | 'auto' | undefined
 }
 
 /** {@link HandleCacheOptions} with every default filled in. */
@@ -22,6 +30,7 @@ export interface ResolvedHandleCacheOptions {
   readonly ttlMs: number
   readonly negativeTtlMs: number
   readonly maxEntries: number
+  readonly confirmUse: boolean | 'auto'
 }
 
 /** The defaults of {@link HandleCacheOptions}. */
@@ -30,7 +39,11 @@ export const DEFAULT_HANDLE_CACHE_OPTIONS: ResolvedHandleCacheOptions = Object.f
   ttlMs: 60_000,
   negativeTtlMs: 500,
   maxEntries: 100_000,
+  confirmUse: 'auto',
 })
+
+/** How many numbers of destroyed keys are remembered. */
+const MOST_ENDED = 1_000
 
 interface Found {
   readonly reference: KeyReference
@@ -61,6 +74,9 @@ export class HandleCache {
   // In the order of use, the oldest first: a Map iterates in the order of insertion.
   readonly #entries = new Map<string, Found | Missing>()
   readonly #searches = new Searches()
+  /** numbers of destroyed keys, the one that was longest ago first */
+  readonly #ended = new Set<ObjectHandle>()
+  #numbersComeBack = false
   #epoch = 0
   hits = 0
   misses = 0
@@ -72,6 +88,17 @@ export class HandleCache {
 
   get size(): number {
     return this.#entries.size
+  }
+
+  /** Whether a handle may be another key's by the time it is used. */
+  get confirms(): boolean {
+    const { confirmUse } = this.#options
+    return confirmUse === 'auto' ? this.#numbersComeBack : confirmUse
+  }
+
+  /** The token is known to give numbers out again. */
+  numbersComeBack(): void {
+    this.#numbersComeBack = true
   }
 
   /** The handle, when it is known and fresh. @throws KEY_NOT_FOUND while a miss is fresh */
@@ -107,6 +134,8 @@ export class HandleCache {
   clear(): void {
     this.#epoch += 1
     this.#entries.clear()
+    // A module that was initialised again numbers anew.
+    this.#ended.clear()
     this.#searches.leave()
   }
 
@@ -119,9 +148,23 @@ export class HandleCache {
     })
   }
 
-  /** A key was destroyed or changed: no reference may answer its handle any more. */
+  /** No reference may answer a handle any more. */
   forgetHandle(handle: ObjectHandle): void {
     this.#forgetIf((entry) => entry.handle === handle)
+  }
+
+  /** A key was destroyed, for certain. */
+  ended(handle: ObjectHandle): void {
+    this.forgetHandle(handle)
+    this.#ended.add(handle)
+    if (this.#ended.size <= MOST_ENDED) return
+    const [oldest] = this.#ended
+    if (oldest !== undefined) this.#ended.delete(oldest)
+  }
+
+  /** A key was made, or found. */
+  appeared(handle: ObjectHandle): void {
+    if (this.#ended.size > 0 && this.#ended.delete(handle)) this.#numbersComeBack = true
   }
 
   /** A key came: what was missing may be there now, and what was the only one may be one of two. */
@@ -143,6 +186,7 @@ export class HandleCache {
     const epoch = this.#epoch
     try {
       const handle = await lookup(this.#entries.get(name)?.handle)
+      this.appeared(handle)
       if (epoch === this.#epoch) {
         this.#keep(name, { reference, handle, expiresAt: this.#clock.now() + this.#options.ttlMs })
       }

@@ -72,7 +72,8 @@ export const RETURN_VALUES = {
     category: 'session',
     unnamed: true,
     response:
-      'the session is closed and replaced; so many in a row have the token looked at; a call that changes nothing is made again on another',
+      'the session is closed and replaced, or, where the call judges data that somebody sent, looked at and kept while it answers; so many in a row ' +
+      'have the token looked at; a call that changes nothing, and judges no data, is made again on another',
     meaning: 'the module met an error that it cannot name',
     action: 'look into the log of the module and of the HSM',
   },

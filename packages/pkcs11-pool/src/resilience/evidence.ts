@@ -1,4 +1,5 @@
 import { CryptokiError, type Pkcs11PoolError } from '../errors.js'
+import { mayBeAboutData } from '../pkcs11/judged-data.js'
 import { describeRv, type Shown } from '../pkcs11/return-values.js'
 
 /**
@@ -6,12 +7,6 @@ import { describeRv, type Shown } from '../pkcs11/return-values.js'
  * what it shows at once.
  */
 export type Evidence = 'nothing' | 'doubt' | 'failure' | Shown
-
-/**
- * Functions that judge data from outside. Tokens are known to answer DEVICE_ERROR and the like to a wrong padding, and who sends us data
- * must not be able to open the breaker with it. Whether the token really fails, a look at it tells.
- */
-const JUDGE_DATA: ReadonlySet<string> = new Set(['C_Decrypt', 'C_Verify', 'C_UnwrapKey'])
 
 /**
  * By category: what the token or its module did, and calls given up inside it; nothing that a caller, a session or a PIN can do. Errors that
@@ -26,10 +21,5 @@ export function evidenceOf(error: Pkcs11PoolError): Evidence {
   if (shows !== undefined) return shows
   if (unnamed) return 'doubt'
   if (category !== 'token' && category !== 'module') return 'nothing'
-  return judgesData(error.fn) ? 'doubt' : 'failure'
-}
-
-/** Whether what a function answers is about the data that it was given as much as about the token. */
-export function judgesData(fn: string): boolean {
-  return JUDGE_DATA.has(fn)
+  return mayBeAboutData(error) ? 'doubt' : 'failure'
 }

@@ -1,6 +1,6 @@
 import { CryptokiError } from '../errors.js'
+import { judgesData } from '../pkcs11/judged-data.js'
 import { describeRv, RETURN_VALUES } from '../pkcs11/return-values.js'
-import { judgesData } from './evidence.js'
 
 /** How calls that change nothing are made again after failures of the token. */
 export interface RetryOptions {

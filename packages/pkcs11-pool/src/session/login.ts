@@ -9,7 +9,8 @@ import { type CallContext, nextCall } from './call-context.js'
 import { Contact } from './contact.js'
 import { Credentials } from './credentials.js'
 import { bounded, nothingSent } from './deadline.js'
-import { patiently } from './patience.js'
+import type { KnownToken } from './known-tokens.js'
+import { isGeneralError, patiently } from './patience.js'
 import { isPublic, showsSessionEnded } from './session-state.js'
 
 /** What a login needs of its token. */
@@ -17,6 +18,7 @@ export interface LoginTarget {
   readonly engine: Engine
   readonly slot: number | bigint
   readonly timeoutMs: number
+  readonly known: KnownToken
   openSession(): Promise<EngineSession>
   closeSession(session: EngineSession, timeoutMs?: number): Promise<void>
 }
@@ -267,15 +269,12 @@ export class Login {
     const answered = await this.contact.ask(session, 'before login', timeoutMs)
     // A token with a PIN pad of its own asks there; it takes no PIN from here.
     const pin = hasFlag(token.flags, TOKEN_FLAGS.CKF_PROTECTED_AUTHENTICATION_PATH) ? null : credentials.pin
+    const call = { timeoutMs, onLate: (rv: number) => this.#answeredLate(credentials, rv) }
+    const login = () => engine.run(Operation.LOGIN, session, call, USER_TYPES.CKU_USER, pin)
+    const { failsBeforePin } = this.#target.known
     this.#sending += 1
     try {
-      await engine.run(
-        Operation.LOGIN,
-        session,
-        { timeoutMs, onLate: (rv) => this.#answeredLate(credentials, rv) },
-        USER_TYPES.CKU_USER,
-        pin,
-      )
+      await patiently(login, (error) => failsBeforePin && isGeneralError(error), timeoutMs)
       this.#succeeded += 1
       credentials.succeeded()
       if (answered) this.contact.remember('before login')

@@ -1,4 +1,5 @@
 import { CryptokiError } from '../errors.js'
+import { systemClock } from '../internal/clock.js'
 import { pause } from '../internal/pause.js'
 import { RETURN_VALUES } from '../pkcs11/return-values.js'
 
@@ -9,17 +10,20 @@ const WAITS = [10, 20, 40, 80, 160] as const
  * Reads what a token says of itself, some times more where it fails for a moment: SoftHSM answers CKR_GENERAL_ERROR to C_GetTokenInfo and
  * C_GetSlotList while another process writes to a token.
  *
+ * @param withinMs no try is begun after it
  * @throws what the last try failed with
  */
 export async function patiently<R>(
   read: () => Promise<R>,
   passes: (error: unknown) => boolean = isGeneralError,
+  withinMs = Number.POSITIVE_INFINITY,
 ): Promise<R> {
+  const until = systemClock.now() + withinMs
   for (const waitMs of WAITS) {
     try {
       return await read()
     } catch (error) {
-      if (!passes(error)) throw error
+      if (!passes(error) || systemClock.now() + waitMs >= until) throw error
     }
     await pause(waitMs)
   }

@@ -1,5 +1,9 @@
 import type { Pkcs11PoolError } from '../errors.js'
 import type { Engine, EngineSession } from '../pkcs11/engine.js'
+import { mayBeAboutData } from '../pkcs11/judged-data.js'
+
+/** How often in a row a session may answer what is about its callers' data or about itself, until it is taken to be about itself. */
+const MOST_SUSPICIONS = 16
 
 /** What the pool holds: an open session, and whether it may be used again. */
 export class PooledSession {
@@ -7,6 +11,9 @@ export class PooledSession {
   holdsObjects = false
   /** answered something that leaves its state in doubt */
   doubtful = false
+  /** answered what may be about its caller's data as well: it is looked at before it is used again */
+  suspect = false
+  #suspicions = 0
 
   constructor(
     readonly engine: Engine,
@@ -20,8 +27,19 @@ export class PooledSession {
     return !this.session.lost && !this.doubtful && !this.holdsObjects
   }
 
+  /** A call in it did what it was to do. */
+  succeeded(): void {
+    this.#suspicions = 0
+  }
+
   /** Remembers what an error says about the session. */
-  judge({ category }: Pkcs11PoolError): void {
-    if (category === 'session' || category === 'token' || category === 'module') this.doubtful = true
+  judge(error: Pkcs11PoolError): void {
+    const { category } = error
+    if (category !== 'session' && category !== 'token' && category !== 'module') return
+    if (mayBeAboutData(error)) {
+      this.suspect = true
+      this.#suspicions += 1
+    } else this.doubtful = true
+    if (this.#suspicions > MOST_SUSPICIONS) this.doubtful = true
   }
 }

@@ -7,6 +7,7 @@ import { type NativeModuleInfo, type NativePin, Operation, type Reinitialization
 import { describeRv } from '../pkcs11/return-values.js'
 import { selectSlot, type TokenSelector } from '../pkcs11/token-info.js'
 import { bounded, nothingSent } from './deadline.js'
+import { type KnownToken, knownToken, findsTokensOnce } from './known-tokens.js'
 import { Login, type LoginTarget } from './login.js'
 import { isGeneralError, patiently } from './patience.js'
 
@@ -42,17 +43,17 @@ export class Token implements LoginTarget {
   readonly #flags: number
   #pin: NativePin | undefined
   readonly #selector: TokenSelector
-  #slot: number | bigint
+  #found: FoundSlot
 
   private constructor(
     readonly engine: Engine,
-    slot: number | bigint,
+    found: FoundSlot,
     readonly timeoutMs: number,
     pin: NativePin | undefined,
     options: TokenOptions,
   ) {
     this.#pin = pin
-    this.#slot = slot
+    this.#found = found
     this.#selector = options.token
     this.#flags = SESSION_FLAGS.CKF_SERIAL_SESSION | (options.readOnly ? 0 : SESSION_FLAGS.CKF_RW_SESSION)
     this.login = new Login(this, pin, options.onLogin)
@@ -66,16 +67,28 @@ export class Token implements LoginTarget {
   static async connect(options: TokenOptions): Promise<Token> {
     // First of all, and before anything is awaited: the caller may wipe a `value` when the call returns.
     const pin = options.nativePin ?? (options.pin === undefined ? undefined : createPin(options.pin))
-    const engine = new Engine()
-    const { timeoutMs } = options
+    let mayBeThereNext = false
+    const find = () =>
+      Token.#find(options, pin, (module, hidden) => {
+        mayBeThereNext = !hidden && findsTokensOnce(module)
+      })
     try {
-      if (pin !== undefined) await engine.run(Operation.LOAD_PIN, undefined, { timeoutMs }, pin)
-      const { module, initializeArgs } = options
-      await engine.run(Operation.LOAD, undefined, { timeoutMs, about: () => module }, module, initializeArgs)
-      const slot = await findSlot(engine, options.token, timeoutMs)
-      return new Token(engine, slot, timeoutMs, pin, options)
+      return await patiently(find, (error) => mayBeThereNext && isNotFound(error), options.timeoutMs)
     } catch (error) {
       if (options.nativePin === undefined) pin?.wipe()
+      throw error
+    }
+  }
+
+  static async #find(options: TokenOptions, pin: NativePin | undefined, seen: SeenModule): Promise<Token> {
+    const engine = new Engine()
+    const { timeoutMs, module, initializeArgs } = options
+    try {
+      if (pin !== undefined) await engine.run(Operation.LOAD_PIN, undefined, { timeoutMs }, pin)
+      await engine.run(Operation.LOAD, undefined, { timeoutMs, about: () => module }, module, initializeArgs)
+      const found = await findSlot(engine, options.token, timeoutMs, seen)
+      return new Token(engine, found, timeoutMs, pin, options)
+    } catch (error) {
       await unload(engine, timeoutMs)
       throw error
     }
@@ -101,7 +114,12 @@ export class Token implements LoginTarget {
 
   /** The slot that the token was last seen in. */
   get slot(): number | bigint {
-    return this.#slot
+    return this.#found.slot
+  }
+
+  /** What is known of its kind. */
+  get known(): KnownToken {
+    return this.#found.known
   }
 
   /**
@@ -111,7 +129,7 @@ export class Token implements LoginTarget {
    * @throws TOKEN_NOT_FOUND, TOKEN_AMBIGUOUS, TOKEN_NOT_INITIALIZED, OPERATION_TIMEOUT, CRYPTOKI
    */
   async locate(): Promise<void> {
-    this.#slot = await findSlot(this.engine, this.#selector, this.timeoutMs)
+    this.#found = await findSlot(this.engine, this.#selector, this.timeoutMs)
   }
 
   /**
@@ -196,17 +214,37 @@ function wasRefused(error: unknown): boolean {
 
 const NOT_SENT: ReadonlySet<string> = new Set(['OPERATION_TIMEOUT', 'TOKEN_STALLED'])
 
-async function findSlot(engine: Engine, selector: TokenSelector, timeoutMs: number): Promise<number | bigint> {
+/** Where the token is, and what is known of its kind. */
+interface FoundSlot {
+  readonly slot: number | bigint
+  readonly known: KnownToken
+}
+
+/** Told what the module has said of itself, and whether a token is there that has not. */
+type SeenModule = (info: NativeModuleInfo, hidden: boolean) => void
+
+async function findSlot(
+  engine: Engine,
+  selector: TokenSelector,
+  timeoutMs: number,
+  seen: SeenModule = () => undefined,
+): Promise<FoundSlot> {
   let hidden = false
   return patiently(
     async () => {
       const info = (await engine.run(Operation.INSPECT, undefined, { timeoutMs }, 0)) as NativeModuleInfo
       hidden = info.slots.some(({ flags, token }) => token === null && hasFlag(flags, SLOT_FLAGS.CKF_TOKEN_PRESENT))
-      return selectSlot(info, selector).slotID
+      seen(info, hidden)
+      const { slotID, token } = selectSlot(info, selector)
+      return { slot: slotID, known: knownToken(token) }
     },
     // A token that did not answer may be the one.
-    (error) => isGeneralError(error) || (hidden && (error as Pkcs11PoolError).code === 'TOKEN_NOT_FOUND'),
+    (error) => isGeneralError(error) || (hidden && isNotFound(error)),
   )
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof Pkcs11PoolError && error.code === 'TOKEN_NOT_FOUND'
 }
 
 /** @throws PIN_UNAVAILABLE */

@@ -106,6 +106,20 @@ test('a token that comes back is used again though its module’s C_Finalize fai
   expect(await encrypt(client)).toHaveLength(32)
 })
 
+test('a module that has to be initialised again and whose C_Finalize fails is told from one with calls inside', async () => {
+  const client = await open({ breaker })
+  await encrypt(client)
+  const opened = nextEvent(client, 'breaker', ({ state }) => state === 'open')
+  module.fail('C_Finalize', 'CKR_GENERAL_ERROR')
+  for (const name of ['C_EncryptInit', 'C_GetSessionInfo'] as const) module.fail(name, 'CKR_CRYPTOKI_NOT_INITIALIZED')
+  await rejection(encrypt(client))
+  const message = expect.stringContaining('its C_Finalize fails')
+  expect(await opened).toMatchObject({ cause: { code: 'TOKEN_STALLED', category: 'module', message } })
+  module.clear()
+  await breakerCloses(client)
+  expect(await encrypt(client)).toHaveLength(32)
+})
+
 test('while a call hangs inside it is not finalised; the breaker says so, and all is well when the call returns', async () => {
   const client = await open({ breaker, pool: { maxSize: 4, operationTimeoutMs: 300 } })
   await many(client)

@@ -108,3 +108,32 @@ test('two references have one name only when they mean the same keys', () => {
     { numRuns: 2_000 },
   )
 })
+
+test('uses are confirmed where asked for, and otherwise once a new key has the handle of a destroyed one', async () => {
+  expect(create({ confirmUse: true }).cache.confirms).toBe(true)
+  const never = create({ confirmUse: false }).cache
+  never.numbersComeBack()
+  expect(never.confirms).toBe(false)
+
+  const { cache } = create()
+  await find(cache, 'k', 7)
+  cache.ended(7)
+  expect(cache.peek('k')).toBeUndefined()
+  cache.appeared(8)
+  expect(cache.confirms).toBe(false)
+  cache.appeared(7)
+  expect(cache.confirms).toBe(true)
+
+  const other = create().cache
+  other.ended(7)
+  await find(other, 'k', 7)
+  expect(other.confirms).toBe(true)
+})
+
+test('handles of before the module was initialised again are no sign of anything', () => {
+  const { cache } = create()
+  cache.ended(7)
+  cache.clear()
+  cache.appeared(7)
+  expect(cache.confirms).toBe(false)
+})
