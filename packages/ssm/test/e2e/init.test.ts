@@ -93,6 +93,25 @@ describe('ssm init', () => {
     )
   })
 
+  it('shows the PINs to nobody who lists processes, their arguments and surroundings, while it makes the token', async () => {
+    const bin = join(root, 'bin')
+    mkdirSync(bin)
+    const [real] = execFileSync('which', ['softhsm2-util'], { encoding: 'utf8' }).split('\n')
+    const listing = join(root, 'processes')
+    // stands before the real tool, and looks at everything that runs when it is called
+    writeFileSync(
+      join(bin, 'softhsm2-util'),
+      `#!/bin/sh\ncat /proc/[0-9]*/cmdline /proc/[0-9]*/environ > '${listing}' 2> /dev/null\nexec ${real} "$@"\n`,
+      { mode: 0o755 },
+    )
+    const watched = join(root, 'watched')
+    const { code, stderr } = await runSsm(['init', '--data', watched], { PATH: `${bin}:${process.env.PATH}` }).ended
+    expect([code, stderr]).toEqual([0, ''])
+    const processes = readFileSync(listing, 'latin1')
+    expect(processes.includes('softhsm2-util\0--init-token')).toBe(true)
+    for (const file of ['pin', 'so-pin']) expect(processes).not.toContain(readFileSync(join(watched, file), 'utf8'))
+  })
+
   it('refuses a folder that it made before, and changes nothing', async () => {
     const before = modesIn(data)
     const { code, stdout, stderr } = await runSsm(['init', '--data', data]).ended
