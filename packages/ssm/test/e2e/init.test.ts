@@ -10,7 +10,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { createSoftHsmToken, findSoftHsm } from 'testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -230,6 +230,27 @@ describe('ssm account', () => {
     expect(await health()).toBe(401)
     ssm.process.kill('SIGTERM')
     await ssm.ended
+  })
+
+  it('is written down: who changed which account', async () => {
+    const exported = await runSsm(['audit', 'export', '--data', data]).ended
+    const changes = exported.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { entry: { action: string; account: string; subject?: string } }).entry)
+      .filter(({ action }) => action.startsWith('ACCOUNT_'))
+    const by = `cli:${userInfo().username}`
+    expect(changes.map(({ action, subject, account }) => [action, subject, account])).toEqual([
+      ['ACCOUNT_ADD', 'udm', by],
+      ['ACCOUNT_ADD', 'webconsole', by],
+      ['ACCOUNT_ADD', 'amf-1', by],
+      ['ACCOUNT_DISABLE', 'amf-1', by],
+      ['ACCOUNT_RESET_PASSWORD', 'amf-1', by],
+    ])
+    // the service that ended signed what the commands beside it wrote
+    const verified = await runSsm(['audit', 'verify', '--data', data]).ended
+    expect([verified.code, verified.stderr]).toEqual([0, ''])
+    expect(verified.stdout).toMatch(/\/cli: 6 entries, all as they were written, all of them signed\n$/)
   })
 
   it.each([
