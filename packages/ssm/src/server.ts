@@ -3,6 +3,7 @@ import { type Client, createClient } from 'pkcs11-pool'
 import { buildApp } from './app.js'
 import { AuditLog } from './audit/audit-log.js'
 import { AuditStore, type StoredEntry } from './audit/audit-store.js'
+import { CliChain, cliChain } from './audit/cli-chain.js'
 import { AuditStream } from './audit/audit-stream.js'
 import { Authentication } from './auth/authentication.js'
 import { type BindAddress, isLocal } from './config/bind-address.js'
@@ -89,6 +90,7 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
     const audit = store === undefined ? undefined : await openAudit(store, client, settings, failures)
     opened.push(async () => {
       await audit?.log.close()
+      await audit?.cli.close()
       await audit?.stream?.close()
     })
     const onFailure = (problem: Problem) => failures.record(problem)
@@ -164,7 +166,7 @@ async function openAudit(
   client: Client,
   { instance, auditFailClosed, auditStream, connect }: typeof DEFAULTS,
   failures: FailureLog,
-): Promise<AuditOptions & { stream: AuditStream | undefined }> {
+): Promise<AuditOptions & { cli: CliChain; stream: AuditStream | undefined }> {
   const onFailure = (cause: unknown) => {
     failures.record(new Problem('AUDIT_UNAVAILABLE', 'the audit could not be written or signed', { cause }))
   }
@@ -173,10 +175,16 @@ async function openAudit(
   }
   const stream = auditStream === undefined ? undefined : new AuditStream(auditStream, onStreamFailure)
   const forward = (entries: readonly StoredEntry[]) => stream?.forward(entries)
-  const log = await AuditLog.open({ store: new AuditStore(store), client, chain: instance, forward, onFailure })
-  // what the last run left unsigned is signed now
-  if (connect === 'eager') await log.signHead()
-  return { log, failClosed: auditFailClosed, stream }
+  const audit = new AuditStore(store)
+  const log = await AuditLog.open({ store: audit, client, chain: instance, forward, onFailure })
+  const cli = new CliChain({ store: audit, client, chain: cliChain(instance), forward, onFailure })
+  // what the last run, and commands since, left unsigned is signed now
+  if (connect === 'eager') {
+    await log.signHead()
+    await cli.sign()
+  }
+  cli.start()
+  return { log, failClosed: auditFailClosed, cli, stream }
 }
 
 function openClient(settings: ServerConfig & typeof DEFAULTS): Promise<Client> {

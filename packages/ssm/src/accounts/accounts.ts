@@ -15,6 +15,15 @@ export interface Account {
   createdAt: string
 }
 
+/** What was done to an account. */
+export interface AccountChange {
+  action: 'ACCOUNT_ADD' | 'ACCOUNT_DISABLE' | 'ACCOUNT_RESET_PASSWORD'
+  serviceId: string
+}
+
+/** Writes a change down, in the transaction that makes it: neither is there without the other. */
+export type RecordChange = (store: Store, change: AccountChange) => Promise<void>
+
 /** An account with the hash that its password is compared with. */
 export interface Credentials extends Account {
   passwordHash: string
@@ -25,10 +34,12 @@ const SERVICE_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 /** The accounts in the store. Passwords are made here, given out once, and kept as a hash only. */
 export class Accounts {
   readonly #store: Store
+  readonly #record: RecordChange
   readonly #now: () => Date
 
-  constructor(store: Store, now: () => Date = () => new Date()) {
+  constructor(store: Store, record: RecordChange = async () => {}, now: () => Date = () => new Date()) {
     this.#store = store
+    this.#record = record
     this.#now = now
   }
 
@@ -42,34 +53,40 @@ export class Accounts {
     }
     const password = makePassword()
     const time = this.#now().toISOString()
-    const { numInsertedOrUpdatedRows } = await this.#store
-      .insertInto('accounts')
-      .values({
-        service_id: serviceId,
-        role,
-        password_hash: await hashPassword(password),
-        credential_version: 1,
-        disabled_at: null,
-        created_at: time,
-        changed_at: time,
-      })
-      .onConflict((conflict) => conflict.doNothing())
-      .executeTakeFirstOrThrow()
-    if (numInsertedOrUpdatedRows === 1n) return password
-    throw new AccountError(
-      `account ${serviceId} is there already: choose another service id, or give it a new password: ssm account reset-password ${serviceId}`,
-    )
+    const row = {
+      service_id: serviceId,
+      role,
+      password_hash: await hashPassword(password),
+      credential_version: 1,
+      disabled_at: null,
+      created_at: time,
+      changed_at: time,
+    }
+    await this.#change({ action: 'ACCOUNT_ADD', serviceId }, async (store) => {
+      const { numInsertedOrUpdatedRows } = await store
+        .insertInto('accounts')
+        .values(row)
+        .onConflict((conflict) => conflict.doNothing())
+        .executeTakeFirstOrThrow()
+      if (numInsertedOrUpdatedRows === 1n) return
+      throw new AccountError(
+        `account ${serviceId} is there already: choose another service id, or give it a new password: ssm account reset-password ${serviceId}`,
+      )
+    })
+    return password
   }
 
   /** From now on nobody logs in with it, and tokens it got are refused. @throws AccountError where there is none */
   async disable(serviceId: string): Promise<void> {
     const time = this.#now().toISOString()
-    const { numUpdatedRows } = await this.#store
-      .updateTable('accounts')
-      .set((row) => ({ disabled_at: row.fn.coalesce('disabled_at', row.val(time)), changed_at: time }))
-      .where('service_id', '=', serviceId)
-      .executeTakeFirstOrThrow()
-    if (numUpdatedRows === 0n) throw unknownAccount(serviceId)
+    await this.#change({ action: 'ACCOUNT_DISABLE', serviceId }, async (store) => {
+      const { numUpdatedRows } = await store
+        .updateTable('accounts')
+        .set((row) => ({ disabled_at: row.fn.coalesce('disabled_at', row.val(time)), changed_at: time }))
+        .where('service_id', '=', serviceId)
+        .executeTakeFirstOrThrow()
+      if (numUpdatedRows === 0n) throw unknownAccount(serviceId)
+    })
   }
 
   /**
@@ -80,17 +97,19 @@ export class Accounts {
   async resetPassword(serviceId: string): Promise<string> {
     const password = makePassword()
     const hash = await hashPassword(password)
-    const { numUpdatedRows } = await this.#store
-      .updateTable('accounts')
-      .set((row) => ({
-        password_hash: hash,
-        credential_version: row('credential_version', '+', 1),
-        disabled_at: null,
-        changed_at: this.#now().toISOString(),
-      }))
-      .where('service_id', '=', serviceId)
-      .executeTakeFirstOrThrow()
-    if (numUpdatedRows === 0n) throw unknownAccount(serviceId)
+    await this.#change({ action: 'ACCOUNT_RESET_PASSWORD', serviceId }, async (store) => {
+      const { numUpdatedRows } = await store
+        .updateTable('accounts')
+        .set((row) => ({
+          password_hash: hash,
+          credential_version: row('credential_version', '+', 1),
+          disabled_at: null,
+          changed_at: this.#now().toISOString(),
+        }))
+        .where('service_id', '=', serviceId)
+        .executeTakeFirstOrThrow()
+      if (numUpdatedRows === 0n) throw unknownAccount(serviceId)
+    })
     return password
   }
 
@@ -111,6 +130,13 @@ export class Accounts {
       .where('service_id', '=', serviceId)
       .executeTakeFirst()
     return row === undefined ? undefined : fromRow(row)
+  }
+
+  async #change(change: AccountChange, make: (store: Store) => Promise<void>): Promise<void> {
+    await this.#store.transaction().execute(async (transaction) => {
+      await make(transaction)
+      await this.#record(transaction, change)
+    })
   }
 }
 

@@ -80,9 +80,9 @@ export class AuditStore {
     return [...new Set([...entries, ...heads].map((row) => row.chain))].toSorted()
   }
 
-  /** All entries of a chain in their order, a page at a time. */
-  async *entries(chain: string): AsyncGenerator<StoredEntry> {
-    for (let after = Number.MIN_SAFE_INTEGER; ; ) {
+  /** The entries of a chain in their order, a page at a time: all, or those after a place. */
+  async *entries(chain: string, from = Number.MIN_SAFE_INTEGER): AsyncGenerator<StoredEntry> {
+    for (let after = from; ; ) {
       const page = await this.#store
         .selectFrom('audit_entries')
         .select(['seq', 'entry', 'hash'])

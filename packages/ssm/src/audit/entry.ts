@@ -2,9 +2,9 @@
 export interface AuditEvent {
   /** RFC 3339 */
   time: string
-  /** service id; null where nobody was let in */
+  /** service id; `cli:USER` where it was done on the command line; null where nobody was let in */
   account: string | null
-  /** the route's action, `NONE` where no route was found, or an event of the service's own: `INIT`, `SERVICE_START`, `SERVICE_STOP`, `LOST` */
+  /** the route's action, `NONE` where no route was found, or an event of the service's own: `INIT`, `SERVICE_START`, `SERVICE_STOP`, `LOST`, `ACCOUNT_ADD` */
   action: string
   keyLabel: string | null
   keyId: number | null
@@ -18,6 +18,8 @@ export interface AuditEvent {
   error: string | null
   /** of the service's own events: how many entries were not signed, or lost */
   count: number | null
+  /** the account that was changed */
+  subject?: string
 }
 
 /** An event of the service's own. */
@@ -53,5 +55,6 @@ export function entryText(chain: string, seq: number, event: AuditEvent): string
     duration_us: event.durationUs,
     error: event.error,
     count: event.count,
+    ...(event.subject !== undefined && { subject: event.subject }),
   })
 }

@@ -1,6 +1,8 @@
 import { AccountError } from '../accounts/account-error.js'
 import { type Account, Accounts } from '../accounts/accounts.js'
+import { cliChain, recordOf, untilPlaced } from '../audit/cli-chain.js'
 import { isRole, ROLES } from '../auth/actions.js'
+import { readInstance } from '../config/config.js'
 import { ConfigError } from '../config/config-error.js'
 import { readDatabase } from '../config/database.js'
 import { readSources } from '../config/sources.js'
@@ -9,13 +11,17 @@ import { openStore } from '../store/store.js'
 import type { Command } from './arguments.js'
 import { EXIT } from './exit-codes.js'
 
-/** Makes and changes accounts. A service that runs on the same data folder knows within 5 s. */
+/**
+ * Makes and changes accounts, and writes that into the audit. A service that runs on the same data folder knows within 5 s; it, or the next one
+ * that starts there, has the audit's entries signed: the token is not needed here.
+ */
 export async function account(command: Command): Promise<number> {
   const { data, layers } = readSources(process.env, command.flags, () => {})
   if (data === undefined) throw new ConfigError('--data', 'nothing', 'the data folder that ssm init made')
   const store = await openStore(readDatabase(layers) ?? dataFolder(data).store)
+  const accounts = new Accounts(store, recordOf(cliChain(readInstance(layers))))
   try {
-    process.stdout.write(await run(command, new Accounts(store)))
+    process.stdout.write(await untilPlaced(() => run(command, accounts)))
     return EXIT.OK
   } catch (error) {
     if (!(error instanceof AccountError)) throw error

@@ -166,7 +166,7 @@ function readAuditStream(layers: Layers): StreamTarget | undefined {
   return given === undefined ? undefined : parseStreamTarget(given.value, given.source)
 }
 
-function readInstance(layers: Layers): string {
+export function readInstance(layers: Layers): string {
   const given = layers.text('instance')
   if (given === undefined) return DEFAULTS.instance
   if (/^[\w.-]{1,64}$/.test(given.value)) return given.value

@@ -1,7 +1,7 @@
-import { execFile } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { promisify } from 'node:util'
 import { ConfigError } from '../config/config-error.js'
 import type { DataFolder } from './data-folder.js'
 
@@ -40,7 +40,7 @@ export function useSoftHsmOf(folder: DataFolder): void {
   process.env.SOFTHSM2_CONF = folder.softHsmConfiguration
 }
 
-/** Makes a SoftHSM token in a data folder, with random PINs in files that only their owner can read. */
+/** Makes a SoftHSM token in a data folder, with random PINs in files that only their owner can read. The label is of letters and digits. */
 export async function createSoftHsmToken(folder: DataFolder, label: string): Promise<void> {
   mkdirSync(folder.softHsmTokens, { mode: 0o700 })
   useSoftHsmOf(folder)
@@ -48,15 +48,44 @@ export async function createSoftHsmToken(folder: DataFolder, label: string): Pro
   const soPin = randomBytes(18).toString('hex')
   writeFileSync(folder.pin, pin, { mode: 0o600, flag: 'wx' })
   writeFileSync(folder.soPin, soPin, { mode: 0o600, flag: 'wx' })
-  // the tool takes PINs from its command line only; whoever can see them there cannot enter the folder with the token
-  const args = ['--init-token', '--free', '--label', label, '--pin', pin, '--so-pin', soPin]
-  // its error holds the command with the PINs, so only the code is kept
-  const failure = await promisify(execFile)('softhsm2-util', args).then(
-    () => undefined,
+  await initialiseToken(label, { SO: soPin, user: pin })
+}
+
+const TOOL = 'softhsm2-util --init-token --free'
+const TOOL_HELP: Readonly<Record<string, string>> = {
+  ENOENT: 'install script, which gives the tool a terminal; it comes with util-linux (on Debian: bsdutils)',
+  '127': 'install softhsm2, which holds the tool',
+}
+/** How long, in milliseconds, the tool may take. */
+const TOOL_TIMEOUT_MS = 60_000
+
+/**
+ * Has softhsm2-util make a token. It takes PINs from its command line, where every user of the machine can read them, or from a terminal:
+ * `script` gives it one of its own, and each PIN is typed there when it is asked for, which is when nothing is echoed.
+ */
+async function initialiseToken(label: string, pins: Readonly<Record<string, string>>): Promise<void> {
+  // util-linux has a shell run the command: the one of a service's user may refuse to
+  const tool = spawn('script', ['--quiet', '--return', '--command', `${TOOL} --label ${label}`, '/dev/null'], {
+    env: { ...process.env, SHELL: '/bin/sh' },
+    stdio: ['pipe', 'pipe', 'ignore'],
+    timeout: TOOL_TIMEOUT_MS,
+  })
+  let shown = ''
+  tool.stdout.on('data', (chunk) => {
+    shown += String(chunk)
+    const asked = /Please (?:re)?enter (SO|user) PIN: $/.exec(shown)?.[1]
+    if (asked === undefined) return
+    shown = ''
+    tool.stdin.write(`${pins[asked] ?? ''}\n`)
+  })
+  // where it ends early, the code tells
+  tool.stdin.on('error', () => {})
+  const code = await once(tool, 'close').then(
+    ([code, signal]) => String(code ?? signal),
     (error: { code?: unknown }) => String(error.code),
   )
-  if (failure === undefined) return
-  const next =
-    failure === 'ENOENT' ? 'install softhsm2, which holds the tool' : 'look whether the folder can be written'
-  throw new Error(`softhsm2-util could not make the token (${failure}): ${next}`)
+  if (code === '0') return
+  throw new Error(
+    `softhsm2-util could not make the token (${code}): ${TOOL_HELP[code] ?? 'look whether the folder can be written'}`,
+  )
 }

@@ -6,6 +6,8 @@ import { stringify } from 'yaml'
 import { Accounts } from '../accounts/accounts.js'
 import { AuditLog } from '../audit/audit-log.js'
 import { AuditStore } from '../audit/audit-store.js'
+import { appendToCliChain, CliChain, cliChain, recordOf } from '../audit/cli-chain.js'
+import { serviceEvent } from '../audit/entry.js'
 import { AUDIT_KEY_LABEL } from '../audit/signer.js'
 import { ROLES, type Role } from '../auth/actions.js'
 import { readPublicKeys } from '../auth/signing-keys.js'
@@ -72,7 +74,11 @@ async function fill(
     await createServiceKeys(client)
     const store = await openStore(database ?? folder.store)
     try {
-      const accounts = await makeAccounts(new Accounts(store))
+      const chain = cliChain(instance)
+      await store
+        .transaction()
+        .execute((transaction) => appendToCliChain(transaction, chain, serviceEvent('INIT', new Date())))
+      const accounts = await makeAccounts(new Accounts(store, recordOf(chain)))
       await beginAudit(new AuditStore(store), client, instance)
       await writeAuditKeys(folder, client)
       writeFileSync(folder.settings, settingsText(token, instance, given === undefined, database), {
@@ -95,11 +101,13 @@ async function makeAccounts(accounts: Accounts): Promise<NewAccount[]> {
   return made
 }
 
-/** The first entry of the audit, signed: a chain without any was tampered with. */
+/** The first entries of the audit, signed: a chain without any was tampered with. */
 async function beginAudit(store: AuditStore, client: Client, chain: string): Promise<void> {
   const failures: unknown[] = []
-  const log = await AuditLog.open({ store, client, chain, onFailure: (error) => failures.push(error) }, 'INIT')
+  const onFailure = (error: unknown) => void failures.push(error)
+  const log = await AuditLog.open({ store, client, chain, onFailure }, 'INIT')
   await log.close()
+  await new CliChain({ store, client, chain: cliChain(chain), onFailure }).sign()
   if (failures.length > 0) throw failures[0]
 }
 

@@ -36,6 +36,8 @@ function fromFastify(error: FastifyError): Problem {
       )
     case 'FST_ERR_CTP_EMPTY_JSON_BODY':
       return new Problem('INVALID_JSON', 'the body is empty, expected a JSON object')
+    case 'FST_ERR_NOT_FOUND':
+      return new Problem('NOT_FOUND', 'nothing answers this method')
     case 'FST_ERR_BAD_URL':
       return new Problem('NOT_FOUND', 'the path is not valid percent-encoded UTF-8, so nothing is there')
     default:

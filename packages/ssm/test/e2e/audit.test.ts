@@ -27,22 +27,24 @@ describe('ssm audit', () => {
     expect(await ssm.ended).toMatchObject({ code: 0, stderr: '' })
     const stopped = await audit('verify')
     expect([stopped.code, stopped.stderr]).toEqual([0, ''])
-    expect(stopped.stdout).toMatch(/: 8 entries, all as they were written, all of them signed\n$/)
+    expect(stopped.stdout).toMatch(
+      /: 8 entries, all as they were written, all of them signed\n.*\/cli: 3 entries, all as they were written, all of them signed\n$/,
+    )
   })
 
   it('exports an entry a line, which verifies by itself and with the key of the data folder', async () => {
     const { code, stdout, stderr } = await audit('export')
     expect([code, stderr]).toEqual([0, ''])
-    expect(stdout.trimEnd().split('\n')).toHaveLength(8)
+    expect(stdout.trimEnd().split('\n')).toHaveLength(11)
     writeFileSync(exported, stdout)
     const alone = await runSsm(['audit', 'verify', '--file', exported]).ended
     expect([alone.code, alone.stderr]).toEqual([0, ''])
     expect(alone.stdout).toMatch(
-      /8 entries, .*\nssm: signed with the key [\w-]{43}, which the export brings itself: compare/,
+      /8 entries, .*\n.*\/cli: 3 entries, .*\nssm: signed with the key [\w-]{43}, which the export brings itself: compare/,
     )
     const key = join(service.data, 'audit-public-key.pem')
     const pinned = await runSsm(['audit', 'verify', '--file', exported, '--public-key', key]).ended
-    expect([pinned.code, pinned.stdout.split('\n')[1]]).toEqual([0, expect.stringContaining(`which ${key} holds`)])
+    expect([pinned.code, pinned.stdout.split('\n')[2]]).toEqual([0, expect.stringContaining(`which ${key} holds`)])
   })
 
   it('ends with 1 and names the entry where an export was changed', async () => {

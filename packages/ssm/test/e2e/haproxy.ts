@@ -30,6 +30,8 @@ defaults
   timeout check 20s
   timeout client 30s
   timeout server 30s
+  # unless said, an answer later than the time between two checks counts as none: a busy machine would be down
+  timeout check 20s
   retries 3
   option redispatch
 frontend front

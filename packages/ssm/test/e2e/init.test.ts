@@ -10,7 +10,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { createSoftHsmToken, findSoftHsm } from 'testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -91,6 +91,25 @@ describe('ssm init', () => {
     expect(listed).toMatch(
       /Secret Key Object; AES length 32\n +label: +ENCRYPTION_KEY_INTERNAL_AES256[^]*?never extractable/,
     )
+  })
+
+  it('shows the PINs to nobody who lists processes, their arguments and surroundings, while it makes the token', async () => {
+    const bin = join(root, 'bin')
+    mkdirSync(bin)
+    const [real] = execFileSync('which', ['softhsm2-util'], { encoding: 'utf8' }).split('\n')
+    const listing = join(root, 'processes')
+    // stands before the real tool, and looks at everything that runs when it is called
+    writeFileSync(
+      join(bin, 'softhsm2-util'),
+      `#!/bin/sh\ncat /proc/[0-9]*/cmdline /proc/[0-9]*/environ > '${listing}' 2> /dev/null\nexec ${real} "$@"\n`,
+      { mode: 0o755 },
+    )
+    const watched = join(root, 'watched')
+    const { code, stderr } = await runSsm(['init', '--data', watched], { PATH: `${bin}:${process.env.PATH}` }).ended
+    expect([code, stderr]).toEqual([0, ''])
+    const processes = readFileSync(listing, 'latin1')
+    expect(processes.includes('softhsm2-util\0--init-token')).toBe(true)
+    for (const file of ['pin', 'so-pin']) expect(processes).not.toContain(readFileSync(join(watched, file), 'utf8'))
   })
 
   it('refuses a folder that it made before, and changes nothing', async () => {
@@ -211,6 +230,27 @@ describe('ssm account', () => {
     expect(await health()).toBe(401)
     ssm.process.kill('SIGTERM')
     await ssm.ended
+  })
+
+  it('is written down: who changed which account', async () => {
+    const exported = await runSsm(['audit', 'export', '--data', data]).ended
+    const changes = exported.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { entry: { action: string; account: string; subject?: string } }).entry)
+      .filter(({ action }) => action.startsWith('ACCOUNT_'))
+    const by = `cli:${userInfo().username}`
+    expect(changes.map(({ action, subject, account }) => [action, subject, account])).toEqual([
+      ['ACCOUNT_ADD', 'udm', by],
+      ['ACCOUNT_ADD', 'webconsole', by],
+      ['ACCOUNT_ADD', 'amf-1', by],
+      ['ACCOUNT_DISABLE', 'amf-1', by],
+      ['ACCOUNT_RESET_PASSWORD', 'amf-1', by],
+    ])
+    // the service that ended signed what the commands beside it wrote
+    const verified = await runSsm(['audit', 'verify', '--data', data]).ended
+    expect([verified.code, verified.stderr]).toEqual([0, ''])
+    expect(verified.stdout).toMatch(/\/cli: 6 entries, all as they were written, all of them signed\n$/)
   })
 
   it.each([

@@ -26,7 +26,7 @@ beforeAll(() => {
   const second = initialise(token, 'b', database)
   ;({ passwords } = first)
   secondPasswords = second.passwords
-  const more = { ...database, SSM_DRAIN_DELAY_MS: '1000' }
+  const more = { ...database, SSM_DRAIN_DELAY_MS: '2000' }
   envs = { a: { ...serviceEnv(token, first), ...more }, b: { ...serviceEnv(token, second), ...more } }
 })
 
@@ -194,8 +194,10 @@ describe.runIf(postgres !== undefined)('two replicas', () => {
     const verified = await runSsm(['audit', 'verify'], envs.b).ended
     expect([verified.code, verified.stderr]).toEqual([0, ''])
     const chains = verified.stdout.trimEnd().split('\n')
-    expect(chains).toHaveLength(2)
-    for (const chain of chains) expect(chain).toMatch(/^ssm: chain [\da-f]{8}: \d+ entries, all as they were written/)
+    // each has one of its service and one of the commands on its data folder
+    expect(chains).toHaveLength(4)
+    for (const chain of chains)
+      expect(chain).toMatch(/^ssm: chain [\da-f]{8}(\/cli)?: \d+ entries, all as they were written/)
     const exported = await runSsm(['audit', 'export'], envs.a).ended
     const wrong = { ...envs.a, SSM_DATABASE: envs.a.SSM_DATABASE!.replace('%2F', '%2Fnowhere%2F') }
     const away = await runSsm(['serve'], wrong).ended

@@ -87,6 +87,17 @@ describe('a slow client', () => {
   })
 })
 
+describe('bytes of another protocol', () => {
+  it('that look like a request of a method nobody knows are refused, and no fault of the service is told of', async () => {
+    harness.failures.splice(0)
+    // HTTP/2's first bytes, one of them missing: to the parser that is a method
+    const [status] = statuses(await sendRaw(port, 'PRI *HTTP/2.0\r\n\r\nSM\r\n\r\n'))
+    // whichever is noticed first, the method or what follows
+    expect([400, 404]).toContain(status)
+    expect(harness.failures).toEqual([])
+  })
+})
+
 describe('a request that is too large', () => {
   it('is answered 413 by what it says of itself, before it is sent', async () => {
     const socket = connect(port, '127.0.0.1')
