@@ -194,7 +194,8 @@ export class Recovery {
       // One that was under way when the sessions were dropped has lost its own.
       if (login.anchor?.lost === true) await login.ensure()
     } catch (error) {
-      this.#rebuilds.failed()
+      // A token that throttles is there: taking the module from under it and its other clients would add to its load.
+      if (!(error instanceof CryptokiError) || error.category !== 'overload') this.#rebuilds.failed()
       throw error
     }
     this.#rebuilds.succeeded()

@@ -74,6 +74,20 @@ test('a token that does not come back has its module initialised again', async (
   expect(await encrypt(client)).toHaveLength(32)
 })
 
+test('a token that throttles when it is logged in again keeps its module', async () => {
+  const client = await open({ breaker })
+  await encrypt(client)
+  const [initialised, logins] = [module.calls('C_Initialize'), module.calls('C_Login')]
+  module.fail('C_Login', 'CKR_FUNCTION_FAILED')
+  module.fail('C_EncryptInit', 'CKR_DEVICE_REMOVED', { times: 1 })
+  await rejection(encrypt(client))
+  await until(() => module.calls('C_Login') - logins > 6)
+  module.clear()
+  await breakerCloses(client)
+  expect(await encrypt(client)).toHaveLength(32)
+  expect(module.calls('C_Initialize')).toBe(initialised)
+})
+
 test('a token that comes back is used again though its module was initialised by another part of the process', async () => {
   const other = new pkcs11js.PKCS11()
   other.load(module.module)
