@@ -92,7 +92,8 @@ export class KeyOperations {
         return key.handle
       })
       // Its own is bounded by the engine.
-      if (!own) deadline ??= new Deadline(this.#host.operationTimeoutMs)
+      if (own) pooled.share(found)
+      else deadline ??= new Deadline(this.#host.operationTimeoutMs)
       const late = (timeoutMs: number): Pkcs11PoolError => {
         inVain = true
         this.#cache.giveUp(name, found)

@@ -33,7 +33,11 @@ export interface LeaseHost {
 export function giveBack(host: LeaseHost, entry: Entry<PooledSession>): void {
   const { pool } = host
   const { resource } = entry
-  const { session } = resource
+  const { session, sharedWork } = resource
+  if (sharedWork !== undefined && !session.lost) {
+    void sharedWork.then(() => giveBack(host, entry))
+    return
+  }
   if (session.pending > 0 && !session.lost) {
     session.onIdle = () => giveBack(host, entry)
     return

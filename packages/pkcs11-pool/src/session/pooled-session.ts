@@ -14,6 +14,7 @@ export class PooledSession {
   /** answered what may be about its caller's data as well: it is looked at before it is used again */
   suspect = false
   #suspicions = 0
+  #shared: Promise<void> | undefined
 
   constructor(
     readonly engine: Engine,
@@ -25,6 +26,20 @@ export class PooledSession {
 
   get reusable(): boolean {
     return !this.session.lost && !this.doubtful && !this.holdsObjects
+  }
+
+  /** Resolves when what runs in it for others too is over; undefined while nothing does. */
+  get sharedWork(): Promise<void> | undefined {
+    return this.#shared
+  }
+
+  /** Something of several calls runs in it that others wait for too: it goes on when the caller whose session this is has gone. */
+  share(work: Promise<unknown>): void {
+    const over = (): void => {
+      if (this.#shared === shared) this.#shared = undefined
+    }
+    const shared = work.then(over, over)
+    this.#shared = shared
   }
 
   /** A call in it did what it was to do. */

@@ -132,3 +132,20 @@ function deferred() {
   })
   return { promise, resolve }
 }
+
+test('a search that others may wait for keeps its session to its end, though its caller has gone', async () => {
+  const client = await open({ pool: { maxSize: 1, minSize: 1, operationTimeoutMs: 60_000 } })
+  const controller = new AbortController()
+  module.hang('C_FindObjectsInit')
+  const asked = rejection(client.encrypt(key, cbc, iv, { signal: controller.signal }))
+  await hanging(1)
+  controller.abort(reason)
+  expect(await asked).toBe(reason)
+  // what it is followed by, in the same session
+  module.hang('C_GetSessionInfo')
+  module.release('C_FindObjectsInit')
+  while (module.running('C_GetSessionInfo') === 0) await new Promise(setImmediate)
+  expect(client.stats()).toMatchObject({ inUse: 1, available: 0 })
+  module.release()
+  while (client.stats().available === 0) await new Promise(setImmediate)
+})
