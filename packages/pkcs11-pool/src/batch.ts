@@ -1,5 +1,5 @@
 import type { OperationTarget } from './crypto-operations.js'
-import { Pkcs11PoolError } from './errors.js'
+import { type CryptokiError, Pkcs11PoolError } from './errors.js'
 import type { KeyOperations } from './key-operations.js'
 import { isMeant, isRefusedHandle, notMeant } from './keys/confirmed.js'
 import { cacheName, type HandleCache } from './keys/handle-cache.js'
@@ -85,7 +85,8 @@ export async function sendBatch(
 ): Promise<void> {
   const call = async (context: CallContext, pooled: PooledSession): Promise<void> => {
     const batch = new Batch(operations, cache, context, pooled, results)
-    const refused = await batch.send(items)
+    // After a new login only what has no answer yet: a one-time key would sign the others a second time.
+    const refused = await batch.send(items.filter(({ place }) => results[place] === undefined))
     if (refused.length > 0) await batch.send(refused)
   }
   const once = items.some(takesOfItsKey)
@@ -104,6 +105,8 @@ export function batchResults(results: Results): BatchResult[] {
 
 /** Sends items over one session and puts what they come to in their places. */
 class Batch {
+  #loggedOut: CryptokiError | undefined
+
   constructor(
     readonly operations: KeyOperations,
     readonly cache: HandleCache,
@@ -141,9 +144,11 @@ class Batch {
       unknown,
     ][]
     const strangers = this.cache.confirms ? await this.#strangers(sent) : undefined
-    return sent.flatMap(({ item, handle }, at) =>
+    const refused = sent.flatMap(({ item, handle }, at) =>
       strangers?.has(item) ? this.#disown(item, handle) : this.#settle(item, handle, answers[at]),
     )
+    if (this.#loggedOut !== undefined) throw this.#loggedOut
+    return refused
   }
 
   /** Items whose handle is another key's by now, and may have been when they were made. */
@@ -182,8 +187,11 @@ class Batch {
 
   #settle(item: Captured, handle: ObjectHandle, answer: [number, number, unknown] | undefined): Captured[] {
     const [rv, fn, value] = answer ?? [Outcome.ABANDONED, 0, undefined]
-    // Of this item nothing was done, and of those after it neither: all are made again after a new login.
-    if (rv === RETURN_VALUES.CKR_USER_NOT_LOGGED_IN.rv) throw cryptokiError(rv, functionName(fn))
+    if (rv === RETURN_VALUES.CKR_USER_NOT_LOGGED_IN.rv) {
+      // Of this item nothing was done: without a result, it is made again after a new login.
+      this.#loggedOut = cryptokiError(rv, functionName(fn))
+      return []
+    }
     const result = resultOf(item, rv, fn, value)
     this.results[item.place] = result instanceof Pkcs11PoolError ? this.#failed(result) : fulfilled(result)
     if (!isRefusedHandle(rv)) return []

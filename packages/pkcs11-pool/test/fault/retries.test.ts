@@ -79,6 +79,17 @@ test('a signature that takes something of its key away is made once', async () =
   expect(module.calls('C_SignInit') - before).toBe(2)
 })
 
+test('of a batch that met the end of the login, only what has no answer is sent again', async () => {
+  const client = await open({ retry: soon, breaker })
+  await client.encrypt(key, cbc, iv)
+  const before = module.calls('C_EncryptInit')
+  module.fail('C_EncryptInit', 'CKR_USER_NOT_LOGGED_IN', { from: 2, times: 1 })
+  const item = { op: 'encrypt', key, mechanism: cbc, data: iv } as const
+  const answers = await client.batch([item, item, item])
+  expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled'])
+  expect(module.calls('C_EncryptInit') - before).toBe(4)
+})
+
 test('a token that fails everything is not stormed: retries are few beside the calls', async () => {
   const client = await open({ retry: soon, breaker })
   module.fail('C_GenerateRandom', 'CKR_FUNCTION_FAILED')
