@@ -20,6 +20,7 @@ import { captureReference, type Key, type KeyReference } from './key-reference.j
 import { deriveKey, generateKey, generateKeyPair, type KeyPairHandles, unwrapKey, wrapKey } from './keys.js'
 import { copyObject, createObject, destroyObject, findObjects, getAttributes, setAttributes } from './objects.js'
 import type { PooledSession } from './pooled-session.js'
+import { useByHandle } from './private-use.js'
 import { generateRandom, seedRandom } from './random.js'
 import { digest, sign, verify } from './sign-verify.js'
 
@@ -258,7 +259,8 @@ export class Session {
       const bounds = boundsOf(options)
       const handle = toHandle(key, 'key')
       const { mechanism, data } = openInputs(capture, sealed, options)
-      return this.#run(bounds, (context) => decrypt(context, handle, mechanism, data))
+      const use = (context: CallContext): Promise<Buffer> => decrypt(context, handle, mechanism, data)
+      return this.#run(bounds, (context) => useByHandle(context, handle, use))
     })
   }
 
@@ -307,7 +309,8 @@ export class Session {
       const handle = toHandle(key, 'key')
       const packed = capture.mechanism(mechanism)
       const bytes = capture.bytes(data, 'data')
-      return this.#run(options, (context) => operation(context, handle, packed, bytes))
+      const use = (context: CallContext): Promise<Buffer> => operation(context, handle, packed, bytes)
+      return this.#run(options, operation === encrypt ? use : (context) => useByHandle(context, handle, use))
     })
   }
 

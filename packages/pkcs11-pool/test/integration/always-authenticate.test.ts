@@ -60,6 +60,20 @@ test('on a session, the key that findKey answers gets it too', async () => {
   })
 })
 
+test('on a session, a key that is known by its handle alone gets it too', async () => {
+  const found = await open({ pin: { value: token.pin } })
+  const handles = await found.withSession((session) =>
+    session.findObjects({ CKA_LABEL: 'each use', CKA_CLASS: 'CKO_PRIVATE_KEY' }),
+  )
+  expect(handles).toHaveLength(1)
+  const [handle = 0] = handles
+  await found.withSession(async (session) => {
+    const logins = module.calls('C_Login')
+    expect(await session.sign(handle, 'CKM_ECDSA', hash)).toHaveLength(64)
+    expect(module.calls('C_Login') - logins).toBe(1)
+  })
+})
+
 test('other keys get none', async () => {
   const client = await open({ pin: { value: token.pin } })
   const iv = Buffer.alloc(16)
