@@ -123,6 +123,12 @@ export const ERROR_HELP = {
     meaning: 'the pool or client was closed',
     action: 'make a new one; a closed client cannot be used again',
   },
+  TOO_MANY_OBJECTS: {
+    category: 'caller',
+    meaning:
+      'a search found more objects than one answer holds; none of them are told, because a part would look like all',
+    action: 'narrow the search with a label, id or class',
+  },
   SESSION_RELEASED: {
     category: 'caller',
     meaning: 'a session was used or released after it had been released',

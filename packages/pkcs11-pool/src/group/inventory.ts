@@ -41,13 +41,10 @@ const TYPES = [
 const TYPE_NUMBERS = TYPES.map(attributeType)
 const COMPARED_AT = 4
 
-/** How many objects of a token are listed. */
-const MOST_LISTED = 100_000
-
 /** All keys of a token: in one hop, and where it tells no check values, in one more for each few hundred of its secret keys. */
 export function listKeys({ operations }: ClientCore): Promise<ListedKey[]> {
   return operations.withSession({}, async (context) => {
-    const found = await find(context, packTemplate({ CKA_TOKEN: true }), MOST_LISTED, TYPE_NUMBERS)
+    const found = await find(context, packTemplate({ CKA_TOKEN: true }), TYPE_NUMBERS)
     const keys = found.flatMap(([handle, values]) => listed(handle, values) ?? [])
     const computed = await checkValues(
       context,

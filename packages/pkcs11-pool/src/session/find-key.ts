@@ -25,8 +25,6 @@ const READ = [
 ] as const
 const READ_TYPES = READ.map(attributeType)
 
-/** How many keys one search answers. */
-const MOST_KEYS = 100_000
 /** Of keys that clash, how many are named. */
 const MOST_NAMED = 16
 
@@ -37,7 +35,7 @@ export async function readKey(context: CallContext, handle: ObjectHandle): Promi
 
 /** All keys that match a template, with what tells them apart, in one hop. */
 export async function findKeys(context: CallContext, filter: Template): Promise<Key[]> {
-  const found = await find(context, packTemplate(filter), MOST_KEYS, READ_TYPES)
+  const found = await find(context, packTemplate(filter), READ_TYPES)
   return found.flatMap(([handle, values]) => noted(context, toKey(handle, values)) ?? [])
 }
 

@@ -1,33 +1,41 @@
+import { Pkcs11PoolError } from '../errors.js'
 import { Operation, type PackedTemplate } from '../pkcs11/protocol.js'
 import { type AttributeName, type AttributeValues, attributeType, decodeAttribute } from '../pkcs11/templates.js'
 import type { ObjectHandle } from './arguments.js'
 import type { CallContext } from './call-context.js'
 
-/** How many objects one find answers unless asked for another number. */
-const MOST_FOUND = 100_000
+/** How many objects one search answers: with what it reads of each, some gigabytes. */
+const MOST_FOUND = 1_000_000
 
 /** C_FindObjectsInit, C_FindObjects until there are no more, C_FindObjectsFinal, in one hop (PKCS#11 2.40, "Object management functions"). */
 export async function findObjects(context: CallContext, filter: PackedTemplate): Promise<ObjectHandle[]> {
-  const found = await find(context, filter, MOST_FOUND, null)
+  const found = await find(context, filter, null)
   return found.map(([handle]) => handle)
 }
 
-/** Finds objects and reads attributes of each, in one hop. */
+/** Finds objects and reads attributes of each, in one hop. @throws TOO_MANY_OBJECTS, instead of a part of them */
 export async function find(
   context: CallContext,
   filter: PackedTemplate,
-  most: number,
   types: readonly (number | bigint)[] | null,
 ): Promise<[ObjectHandle, (Buffer | null)[]][]> {
   const answer = await context.login.duringLogin(context, (call) =>
-    call.engine.run(Operation.FIND, call.session, call, filter, most, types),
+    call.engine.run(Operation.FIND, call.session, call, filter, MOST_FOUND + 1, types),
   )
   const flat = answer as (ObjectHandle | (Buffer | null)[] | null)[]
+  if (flat.length > 2 * MOST_FOUND) throw tooMany(MOST_FOUND)
   const pairs: [ObjectHandle, (Buffer | null)[]][] = []
   for (let at = 0; at < flat.length; at += 2) {
     pairs.push([flat[at] as ObjectHandle, (flat[at + 1] ?? []) as (Buffer | null)[]])
   }
   return pairs
+}
+
+function tooMany(most: number): Pkcs11PoolError {
+  return new Pkcs11PoolError(
+    'TOO_MANY_OBJECTS',
+    `more than ${most} objects match; expected at most so many in one search. narrow it with a label, id or class`,
+  )
 }
 
 /** C_GetAttributeValue, by attribute type and undecoded. */
