@@ -123,7 +123,10 @@ function resolveToken(token: TokenSelector): TokenSelector {
 }
 
 function isSlot(value: unknown): boolean {
-  return (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) || typeof value === 'bigint'
+  return (
+    (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) ||
+    (typeof value === 'bigint' && value >= 0n)
+  )
 }
 
 /** @throws INVALID_OPTION */

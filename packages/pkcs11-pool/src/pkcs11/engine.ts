@@ -76,6 +76,9 @@ const ANSWERS_BYTES: ReadonlySet<Operation> = new Set([
   Operation.GENERATE_RANDOM,
 ])
 
+/** What the addon takes; sessions beyond it wait for a thread. */
+const MOST_THREADS = 4_096
+
 /**
  * The engine as promises: one a hop, settled by its deadline whatever the module does.
  */
@@ -143,9 +146,9 @@ export class Engine {
     await this.run(Operation.DROP_SESSIONS, undefined, call)
   }
 
-  /** How many threads may run calls at once; hanging ones are not counted. */
+  /** How many threads may run calls at once, up to 4096; hanging ones are not counted. */
   setMaxThreads(count: number): void {
-    this.#native.setMaxThreads(count)
+    this.#native.setMaxThreads(Math.min(count, MOST_THREADS))
   }
 
   stats(): NativeEngineStats {

@@ -6,7 +6,7 @@ import type { NativeModuleInfo, NativeSlotInfo, NativeTokenInfo } from './protoc
  * Which token: by its label, by its serial number, or by its slot's id. Label and serial number stay with the token; slot ids can
  * change from one start to the next.
  */
-export type TokenSelector = { label: string } | { serial: string } | { slot: number }
+export type TokenSelector = { label: string } | { serial: string } | { slot: number | bigint }
 
 /** A slot with a token in it. */
 export type OccupiedSlot = NativeSlotInfo & { token: NativeTokenInfo }
@@ -41,12 +41,17 @@ function hasToken(slot: NativeSlotInfo): slot is OccupiedSlot {
   return slot.token !== null
 }
 
+/** A number that is too large for one is a bigint, but a bigint need not be. */
+function isSlot({ slotID }: NativeSlotInfo, id: number | bigint): boolean {
+  return BigInt(slotID) === BigInt(id)
+}
+
 function isInitialized(slot: OccupiedSlot): boolean {
   return hasFlag(slot.token.flags, TOKEN_FLAGS.CKF_TOKEN_INITIALIZED)
 }
 
 function matches(slot: OccupiedSlot, selector: TokenSelector): boolean {
-  if ('slot' in selector) return slot.slotID === selector.slot
+  if ('slot' in selector) return isSlot(slot, selector.slot)
   if ('serial' in selector) return slot.token.serialNumber === selector.serial
   return slot.token.label === selector.label
 }
@@ -56,7 +61,7 @@ function notFound(
   occupied: readonly OccupiedSlot[],
   selector: TokenSelector,
 ): Pkcs11PoolError {
-  const emptySlot = 'slot' in selector && slots.some((slot) => slot.slotID === selector.slot)
+  const emptySlot = 'slot' in selector && slots.some((slot) => isSlot(slot, selector.slot))
   const problem = emptySlot ? `slot ${selector.slot} holds no token` : `no token has ${describeSelector(selector)}`
   const there =
     occupied.length === 0

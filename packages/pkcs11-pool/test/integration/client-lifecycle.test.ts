@@ -10,6 +10,12 @@ const cbc = { mechanism: 'CKM_AES_CBC_PAD', iv } as const
 const key = { label: 'k' }
 const LIBRARY = new URL('../../dist/index.js', import.meta.url).href
 
+test('a pool of more sessions than there can be threads opens, and can be resized', async () => {
+  const client = await open({ pool: { maxSize: 5_000, minSize: 1 } })
+  client.resize({ maxSize: 10_000 })
+  expect(await client.encrypt(key, cbc, iv)).toHaveLength(32)
+})
+
 describe('close', () => {
   test('does not wait for a call that hangs, and says so; the module is left alone until the call returns', async () => {
     const client = await open({ pool: { maxSize: 2, operationTimeoutMs: 50 } })

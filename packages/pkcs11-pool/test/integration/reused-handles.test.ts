@@ -86,10 +86,14 @@ function sharedWithOthers(token: TestToken): void {
 
   // Only where it is asked for: openCryptoki's library itself ends a process now and then whose token others change (SIGSEGV).
   const rounds = process.env.SHARING_ROUNDS
-  test.runIf(rounds)('two processes and pkcs11-tool share a token, and no answer is wrong', async () => {
-    for (const report of await shareToken(token, Number(rounds))) {
-      expect(report).toMatchObject({ wrong: [], unexpected: [], abandoned: 0 })
-      expect(Object.keys(report.right).sort()).toEqual(OPERATIONS)
-    }
-  }, 600_000)
+  test.runIf(rounds)(
+    'two processes and pkcs11-tool share a token, and no answer is wrong',
+    async () => {
+      for (const report of await shareToken(token, Number(rounds))) {
+        expect(report).toMatchObject({ wrong: [], unexpected: [], abandoned: 0 })
+        expect(Object.keys(report.right).sort()).toEqual(OPERATIONS)
+      }
+    },
+    600_000,
+  )
 }

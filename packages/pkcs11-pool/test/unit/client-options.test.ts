@@ -76,6 +76,7 @@ describe('a token is selected', () => {
     ['a label that is none', { label: 3 }],
     ['an empty serial number', { serial: '' }],
     ['a negative slot', { slot: -1 }],
+    ['a negative slot of any size', { slot: -1n }],
     ['half a slot', { slot: 1.5 }],
     ['a slot as text', { slot: '1' }],
     ['nothing but undefined', { label: undefined }],

@@ -117,6 +117,7 @@ describe('the token asked for', () => {
     [{ label: 'b' }, 3],
     [{ serial: 's1' }, 1],
     [{ slot: 3 }, 3],
+    [{ slot: 3n }, 3],
   ])('is found by %o', (selector, slotID) => {
     expect(selectSlot({ slots }, selector).slotID).toBe(slotID)
   })
