@@ -137,16 +137,19 @@ export class Login {
 
   /**
    * Runs a search, whose answer is worth nothing if nobody was logged in for a part of it: private objects are not seen then, and would
-   * count as missing. No login may come between the search and the look at its session either, which would show the new one's state.
+   * count as missing. No login may come between the search and the look at its session either, which would show the new one's state: one that
+   * is not answered yet may have come, so its answer is waited for.
    *
    * @throws CRYPTOKI with CKR_USER_NOT_LOGGED_IN, and what the search throws
    */
   async duringLogin<R>(context: CallContext, search: (context: CallContext) => Promise<R>): Promise<R> {
     const { engine, session, signal, deadline } = context
-    if (this.#sending > 0) await bounded(this.#turn, signal, deadline, nothingSent('waiting for a login'))
+    const answered = () => bounded(this.#turn, signal, deadline, nothingSent('waiting for a login'))
+    if (this.#sending > 0) await answered()
     const before = this.#succeeded
     const found = await search(nextCall(context))
     const isLost = this.#showsInSessions && (await isPublic(engine, session, nextCall(context).timeoutMs))
+    if (this.#sending > 0) await answered()
     if (isLost || before !== this.#succeeded)
       throw cryptokiError(RETURN_VALUES.CKR_USER_NOT_LOGGED_IN.rv, 'C_FindObjects')
     return found
