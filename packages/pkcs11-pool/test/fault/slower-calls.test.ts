@@ -1,6 +1,6 @@
 import { createWrappedModule } from 'testkit'
 import { useSoftHsmToken } from 'testkit/vitest'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, test } from 'vitest'
 import { createClient } from '../../src/index.js'
 
 const SESSIONS = 32
@@ -16,32 +16,25 @@ test('a token whose calls become long while callers queue for it gets more threa
     pool: { maxSize: SESSIONS },
   })
   const iv = Buffer.alloc(16)
-  let most = 0
-  const state = { left: 0 }
-  const call = async () => {
-    while (state.left > 0) {
-      state.left -= 1
+  const seen = { calls: 0, most: 0, slow: false }
+  const keepCalling = async (until: () => boolean) => {
+    while (!until()) {
       await client.encrypt({ label: 'k' }, { mechanism: 'CKM_AES_CBC_PAD', iv }, iv)
-      most = Math.max(most, wrapped.running())
+      seen.calls += 1
+      seen.most = Math.max(seen.most, wrapped.running())
     }
   }
-  const run = async (operations: number) => {
-    state.left = operations
-    await Promise.all(Array.from({ length: SESSIONS }, call))
-  }
+  const callers = (until: () => boolean) => Promise.all(Array.from({ length: SESSIONS }, () => keepCalling(until)))
   try {
-    await run(4_000)
-    let slow = false
-    const callers = run(4_000)
+    await callers(() => seen.calls >= 4_000)
     const slowing = (async () => {
-      while (state.left > 3_000) await client.generateRandom(1)
+      while (seen.calls < 5_000) await client.generateRandom(1)
       wrapped.delay('C_Encrypt', 1_000)
-      most = 0
-      slow = true
+      seen.most = 0
+      seen.slow = true
     })()
-    await Promise.all([callers, slowing])
-    expect(slow).toBe(true)
-    expect(most).toBeGreaterThan(SESSIONS / 4)
+    // However long it takes to notice on a busy machine.
+    await Promise.all([callers(() => seen.slow && seen.most > SESSIONS / 4), slowing])
   } finally {
     await client.close()
   }
