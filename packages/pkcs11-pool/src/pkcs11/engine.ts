@@ -41,6 +41,16 @@ export interface FailedCall {
   readonly session: EngineSession | undefined
 }
 
+/** Hears how one call ends, also where its caller has gone: one of the three, once; `returned` too where one that hangs returns after all. */
+export interface CallWatch {
+  /** nothing of it has reached the module */
+  notSent(): void
+  /** with its CK_RV */
+  returned(rv: number): void
+  /** it was given up inside the module */
+  hangs(): void
+}
+
 /** How one call is bounded, and what its errors say. */
 export interface CallOptions {
   /** milliseconds from now until the promise rejects, come what may; 0 is at once, Infinity never */
@@ -48,8 +58,7 @@ export interface CallOptions {
   signal?: AbortSignal | undefined
   /** what the call is about, for messages: never a secret. Only asked for when one is written */
   about?: (() => string) | undefined
-  /** told the CK_RV of a call that returned after it had been given up */
-  onLate?: ((rv: number) => void) | undefined
+  watch?: CallWatch | undefined
 }
 
 interface Job {
@@ -108,11 +117,15 @@ export class Engine {
     call: CallOptions,
     ...args: unknown[]
   ): Promise<unknown> {
-    const { signal } = call
-    if (signal?.aborted) return Promise.reject(signal.reason)
+    const { signal, watch } = call
+    if (signal?.aborted) {
+      watch?.notSent()
+      return Promise.reject(signal.reason)
+    }
     return new Promise((resolve, reject) => {
       // The native engine has no way left to answer.
       if (this.#disposed) {
+        watch?.notSent()
         reject(closedBefore(nameOf(operation, call)))
         return
       }
@@ -123,6 +136,7 @@ export class Engine {
         this.#native.submit(slot, operation, session?.id ?? 0, call.timeoutMs, ...args)
       } catch (error) {
         this.#jobs.remove(slot)
+        watch?.notSent()
         reject(notSubmitted(error))
         return
       }
@@ -168,6 +182,7 @@ export class Engine {
       job.stopListening?.()
       if (!this.#native.cancel(slot)) return
       this.#jobs.remove(slot)
+      job.call.watch?.notSent()
       leave(job)
     }
     const listener = { handleEvent }
@@ -186,10 +201,11 @@ export class Engine {
     if (job === undefined) return
     if (rv === Outcome.LATE) {
       this.#jobs.remove(slot)
-      job.call.onLate?.(Number(value))
+      job.call.watch?.returned(Number(value))
       return
     }
     job.stopListening?.()
+    tell(job.call.watch, rv)
     // Its slot stays taken: should the call ever return, that completes it once more, late.
     if (rv === Outcome.ABANDONED) this.#abandon(job)
     else this.#jobs.remove(slot)
@@ -227,6 +243,13 @@ export function functionName(index: number): string {
 /** Whether a call was made after another; numbers begin anew after the largest. */
 export function isAfter(number: number, other: number): boolean {
   return (number - other) >>> 0 < 0x8000_0000 && number !== other
+}
+
+/** Of a call that was not late: an {@link Outcome} in the place of its CK_RV is negative. */
+function tell(watch: CallWatch | undefined, rv: number): void {
+  if (rv === Outcome.ABANDONED) watch?.hangs()
+  else if (rv < 0) watch?.notSent()
+  else watch?.returned(rv)
 }
 
 function leave(job: Job): void {

@@ -1,7 +1,7 @@
 import { Pkcs11PoolError } from '../errors.js'
 import { MAX_DELAY_MS } from '../internal/clock.js'
 import { meantOrExpected, quoted } from '../pkcs11/did-you-mean.js'
-import type { Engine, EngineSession } from '../pkcs11/engine.js'
+import type { CallWatch, Engine, EngineSession } from '../pkcs11/engine.js'
 import { mechanismName } from '../pkcs11/mechanisms.js'
 import type { PackedMechanism } from '../pkcs11/protocol.js'
 import type { Deadline } from './deadline.js'
@@ -49,8 +49,7 @@ export interface CallContext {
   readonly deadline?: Deadline | undefined
   /** what the call is about, for messages */
   readonly about?: (() => string) | undefined
-  /** told the CK_RV of a call that returned after it had been given up */
-  readonly onLate?: ((rv: number) => void) | undefined
+  readonly watch?: CallWatch | undefined
   /** the token's, which knows the keys that want the PIN for each use */
   readonly login: Login
 }
@@ -63,13 +62,13 @@ export function nextCall(context: CallContext): CallContext {
 
 /** The same call, its errors naming the mechanism too. */
 export function withMechanism(context: CallContext, mechanism: PackedMechanism): CallContext {
-  const { engine, session, timeoutMs, signal, about, onLate, login } = context
+  const { engine, session, timeoutMs, signal, about, watch, login } = context
   return {
     engine,
     session,
     timeoutMs,
     signal,
-    onLate,
+    watch,
     login,
     about: () => {
       const name = mechanismName(packedType(mechanism))

@@ -1,4 +1,6 @@
 import { CryptokiError, Pkcs11PoolError } from '../errors.js'
+import { cryptokiError } from '../pkcs11/cryptoki-error.js'
+import type { CallWatch } from '../pkcs11/engine.js'
 import type { NativePin } from '../pkcs11/protocol.js'
 import { describeRv, RETURN_VALUES } from '../pkcs11/return-values.js'
 
@@ -43,30 +45,37 @@ export class Credentials {
     return this.#rejection
   }
 
-  /** The token has answered. */
-  succeeded(): void {
-    this.#accepted = true
-  }
-
-  /** A call with the PIN failed; `hangs`: it has not returned. Latches where the error is about the PIN. */
-  failed(error: unknown, hangs: boolean): void {
-    if (error instanceof Pkcs11PoolError && error.category === 'credentials') this.#rejection = error
-    if (hangs) this.#unanswered += 1
-  }
-
-  /** A call that was given up has returned after all. */
-  answeredLate(rv: number): void {
-    this.#unanswered -= 1
-    const { name, category, meaning } = describeRv(rv)
-    if (category === 'credentials')
-      this.reject(`C_Login returned late with ${name}: ${meaning}; the PIN is not sent again`)
-    if (rv === RETURN_VALUES.CKR_OK.rv || rv === RETURN_VALUES.CKR_USER_ALREADY_LOGGED_IN.rv) this.#accepted = true
+  /**
+   * Learns from one call with the PIN how it ends, whoever still waits for it. `over` is called once, when the answer is known, or that
+   * there is none yet.
+   */
+  watch(over: () => void = () => undefined): CallWatch {
+    let hangs = false
+    return {
+      notSent: over,
+      returned: (rv) => {
+        if (hangs) this.#unanswered -= 1
+        this.#answered(rv)
+        if (!hangs) over()
+      },
+      hangs: () => {
+        hangs = true
+        this.#unanswered += 1
+        over()
+      },
+    }
   }
 
   /** Whether the token has said that this PIN is wrong, and `other` is the same. */
   rejectedAlready(other: NativePin): boolean {
     if (!(this.#rejection instanceof CryptokiError) || this.pin === undefined) return false
     return WRONG_PIN.has(this.#rejection.rv) && this.pin.equals(other)
+  }
+
+  /** Latches where the answer is about the PIN. That somebody is logged in already says nothing of it. */
+  #answered(rv: number): void {
+    if (rv === RETURN_VALUES.CKR_OK.rv) this.#accepted = true
+    else if (describeRv(rv).category === 'credentials') this.#rejection = cryptokiError(rv, 'C_Login')
   }
 }
 

@@ -1,6 +1,6 @@
 import { CryptokiError, Pkcs11PoolError } from '../errors.js'
 import { cryptokiError } from '../pkcs11/cryptoki-error.js'
-import type { Engine, EngineSession } from '../pkcs11/engine.js'
+import type { CallWatch, Engine, EngineSession } from '../pkcs11/engine.js'
 import { hasFlag, TOKEN_FLAGS, USER_TYPES } from '../pkcs11/flags.js'
 import { type NativePin, type NativeTokenInfo, Operation } from '../pkcs11/protocol.js'
 import { RETURN_VALUES } from '../pkcs11/return-values.js'
@@ -8,7 +8,7 @@ import type { ObjectHandle } from './arguments.js'
 import { type CallContext, nextCall } from './call-context.js'
 import { Contact } from './contact.js'
 import { Credentials } from './credentials.js'
-import { bounded, nothingSent } from './deadline.js'
+import { bounded, Deadline, nothingSent } from './deadline.js'
 import type { KnownToken } from './known-tokens.js'
 import { isGeneralError, patiently } from './patience.js'
 import { isPublic, showsSessionEnded } from './session-state.js'
@@ -176,24 +176,18 @@ export class Login {
     context: CallContext,
     call: (context: CallContext, pin: NativePin | undefined) => Promise<R>,
   ): Promise<R> {
-    const { session, signal, deadline } = context
+    const { signal, deadline } = context
     const { turn, done } = this.#takeTurn()
+    let sent = false
     try {
       await bounded(turn, signal, deadline, nothingSent('waiting for other uses of the PIN'))
       const credentials = this.#credentials
       credentials.checkSendable()
-      const sending = { ...nextCall(context), onLate: (rv: number) => credentials.answeredLate(rv) }
-      try {
-        const result = await call(sending, credentials.pin)
-        credentials.succeeded()
-        return result
-      } catch (error) {
-        const isLogins = error instanceof CryptokiError && error.fn === 'C_Login'
-        if (session.hangs || isLogins) credentials.failed(error, session.hangs)
-        throw error
-      }
+      sent = true
+      // The turn is the call's until it has ended, or hangs, also where its caller has gone: the PIN may be rejected still.
+      return await call({ ...nextCall(context), watch: credentials.watch(done) }, credentials.pin)
     } finally {
-      done()
+      if (!sent) done()
     }
   }
 
@@ -229,8 +223,8 @@ export class Login {
   /** One login after the other: two at once with a wrong PIN would be two failed tries. */
   async #inTurn<R>(send: () => Promise<R>): Promise<R> {
     const { turn, done } = this.#takeTurn()
-    await turn
     try {
+      await bounded(turn, undefined, new Deadline(this.#target.timeoutMs), nothingSent('waiting for uses of the PIN'))
       return await send()
     } finally {
       done()
@@ -272,30 +266,33 @@ export class Login {
     const answered = await this.contact.ask(session, 'before login', timeoutMs)
     // A token with a PIN pad of its own asks there; it takes no PIN from here.
     const pin = hasFlag(token.flags, TOKEN_FLAGS.CKF_PROTECTED_AUTHENTICATION_PATH) ? null : credentials.pin
-    const call = { timeoutMs, onLate: (rv: number) => this.#answeredLate(credentials, rv) }
-    const login = () => engine.run(Operation.LOGIN, session, call, USER_TYPES.CKU_USER, pin)
+    const login = () => {
+      const call = { timeoutMs, watch: this.#watchLogin(credentials) }
+      return engine.run(Operation.LOGIN, session, call, USER_TYPES.CKU_USER, pin)
+    }
     const { failsBeforePin } = this.#target.known
     this.#sending += 1
     try {
       await patiently(login, (error) => failsBeforePin && isGeneralError(error), timeoutMs)
-      this.#succeeded += 1
-      credentials.succeeded()
       if (answered) this.contact.remember('before login')
       return true
     } catch (error) {
       if (error instanceof CryptokiError && error.rv === RETURN_VALUES.CKR_USER_ALREADY_LOGGED_IN.rv) return false
-      // One that hangs may still be answered with a rejection, and a second try beside it would be a second failed login.
-      credentials.failed(error, session.hangs)
       throw error
     } finally {
       this.#sending -= 1
     }
   }
 
-  #answeredLate(credentials: Credentials, rv: number): void {
-    // It may have succeeded at this moment, under a search that is under way.
-    this.#succeeded += 1
-    credentials.answeredLate(rv)
+  #watchLogin(credentials: Credentials): CallWatch {
+    const watch = credentials.watch()
+    return {
+      ...watch,
+      returned: (rv) => {
+        if (rv === RETURN_VALUES.CKR_OK.rv) this.#succeeded += 1
+        watch.returned(rv)
+      },
+    }
   }
 
   /** A new generation: handles of private objects found before it are dead. */

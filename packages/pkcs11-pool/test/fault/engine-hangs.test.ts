@@ -92,13 +92,19 @@ describe('a call that hangs rejects at its deadline, and is cleaned up behind wh
     const { engine, slot, pin } = await ready(1)
     const session = await openSession(engine, slot)
     module.hang('C_Login', { times: 1 })
+    let hangs = false
     let late: number | undefined
-    const call = { ...SOON, onLate: (rv: number) => (late = rv) }
+    const watch = {
+      notSent: () => expect.unreachable(),
+      hangs: () => (hangs = true),
+      returned: (rv: number) => (late = rv),
+    }
+    const call = { ...SOON, watch }
     expect(await rejection(engine.run(Operation.LOGIN, session, call, CKU_USER, pin))).toMatchObject({
       code: 'OPERATION_TIMEOUT',
     })
     expect(session.lost).toBe(true)
-    expect(late).toBeUndefined()
+    expect({ hangs, late }).toEqual({ hangs: true, late: undefined })
     module.release()
     await until(() => late !== undefined)
     expect(late).toBe(0x100) // CKR_USER_ALREADY_LOGGED_IN
