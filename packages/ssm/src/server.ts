@@ -5,12 +5,13 @@ import { AuditLog } from './audit/audit-log.js'
 import { AuditStore, type StoredEntry } from './audit/audit-store.js'
 import { CliChain, cliChain } from './audit/cli-chain.js'
 import { AuditStream } from './audit/audit-stream.js'
+import { KeptHeads } from './audit/kept-heads.js'
 import { Authentication } from './auth/authentication.js'
 import { type BindAddress, isLocal } from './config/bind-address.js'
 import { DEFAULTS, defaultMinSessions, type SsmConfig, type SsmDefaults } from './config/config.js'
 import { ConfigError } from './config/config-error.js'
 import { requireListening } from './config/listening.js'
-import { dataFolder } from './data/data-folder.js'
+import { type DataFolder, dataFolder } from './data/data-folder.js'
 import { useSoftHsmOf } from './data/soft-hsm.js'
 import { FailureLog } from './failure-log.js'
 import { protectSocket, removeStaleSocket } from './listen/unix-socket.js'
@@ -76,7 +77,8 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
   }
   try {
     const failures = new FailureLog(log)
-    const store = options.authentication === 'none' ? undefined : await openData(settings)
+    const folder = options.authentication === 'none' ? undefined : requireDataFolder(settings)
+    const store = folder && (await openData(folder, settings))
     if (store !== undefined) opened.push(() => store.destroy())
     const replicas = store === undefined ? ALONE : await joinReplicas(store, settings, failures)
     opened.push(() => replicas.close())
@@ -87,7 +89,8 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
     })
     const authentication = store === undefined ? 'none' : new Authentication(client, store)
     if (authentication !== 'none' && settings.connect === 'eager') await authentication.requireSigningKey()
-    const audit = store === undefined ? undefined : await openAudit(store, client, settings, failures)
+    const audit =
+      store && (await openAudit(store, client, new KeptHeads(client, folder.auditHeads), settings, failures))
     opened.push(async () => {
       await audit?.log.close()
       await audit?.cli.close()
@@ -130,15 +133,16 @@ async function listen(app: App, address: BindAddress, tls: TlsIdentity | undefin
 }
 
 /** @throws ConfigError without a data folder */
-function openData({ data, database }: Pick<SsmConfig, 'data' | 'database'>): Promise<Store> {
-  if (data === undefined) {
-    throw new ConfigError(
-      'SSM_DATA',
-      'nothing',
-      'the data folder with accounts and audit; make it with ssm init --data DIR, then set it or give --data',
-    )
-  }
-  const folder = dataFolder(data)
+function requireDataFolder({ data }: Pick<SsmConfig, 'data'>): DataFolder {
+  if (data !== undefined) return dataFolder(data)
+  throw new ConfigError(
+    'SSM_DATA',
+    'nothing',
+    'the data folder with accounts and audit; make it with ssm init --data DIR, then set it or give --data',
+  )
+}
+
+function openData(folder: DataFolder, { database }: Pick<SsmConfig, 'database'>): Promise<Store> {
   useSoftHsmOf(folder)
   return openStore(database ?? folder.store)
 }
@@ -164,6 +168,7 @@ async function joinReplicas(
 async function openAudit(
   store: Store,
   client: Client,
+  kept: KeptHeads,
   { instance, auditFailClosed, auditStream, connect }: typeof DEFAULTS,
   failures: FailureLog,
 ): Promise<AuditOptions & { cli: CliChain; stream: AuditStream | undefined }> {
@@ -173,13 +178,16 @@ async function openAudit(
   const onStreamFailure = (cause: unknown) => {
     failures.record(new Problem('AUDIT_UNAVAILABLE', 'the copy of the audit does not reach its collector', { cause }))
   }
-  const stream = auditStream === undefined ? undefined : new AuditStream(auditStream, onStreamFailure)
-  const forward = (entries: readonly StoredEntry[]) => stream?.forward(entries)
+  const isThere = connect === 'eager'
   const audit = new AuditStore(store)
-  const log = await AuditLog.open({ store: audit, client, chain: instance, forward, onFailure })
-  const cli = new CliChain({ store: audit, client, chain: cliChain(instance), forward, onFailure })
+  const forward = (entries: readonly StoredEntry[]) => stream?.forward(entries)
+  const cli = new CliChain({ store: audit, client, kept, chain: cliChain(instance), forward, onFailure })
+  if (isThere) await cli.requireContinuation()
+  const comparedWhen = isThere ? 'opening' : 'signing'
+  const stream = auditStream === undefined ? undefined : new AuditStream(auditStream, onStreamFailure)
+  const log = await AuditLog.open({ store: audit, client, kept, chain: instance, forward, onFailure, comparedWhen })
   // what the last run, and commands since, left unsigned is signed now
-  if (connect === 'eager') {
+  if (isThere) {
     await log.signHead()
     await cli.sign()
   }

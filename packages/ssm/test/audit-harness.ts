@@ -1,13 +1,16 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type Client, createClient } from 'pkcs11-pool'
 import type { SoftHsmToken } from 'testkit'
-import { readAnchors } from '../src/audit/anchor.js'
 import { AuditLog } from '../src/audit/audit-log.js'
 import { AuditStore } from '../src/audit/audit-store.js'
 import { type AuditEvent, serviceEvent } from '../src/audit/entry.js'
 import { exportLines } from '../src/audit/export.js'
-import { AUDIT_KEY_LABEL, AuditSigner, auditKeysOf } from '../src/audit/signer.js'
+import { KeptHeads } from '../src/audit/kept-heads.js'
+import { AUDIT_KEY_LABEL, AuditSigner, readAuditKeys } from '../src/audit/signer.js'
 import { verifyExport } from '../src/audit/verify-export.js'
-import { verifyStore } from '../src/audit/verify-store.js'
+import { type VerifiedChain, verifyStore } from '../src/audit/verify-store.js'
 import { readPublicKeys } from '../src/auth/signing-keys.js'
 import { createServiceKeys } from '../src/init/token-keys.js'
 import { openStore, type Store } from '../src/store/store.js'
@@ -16,10 +19,14 @@ import { openStore, type Store } from '../src/store/store.js'
 export interface AuditHarness {
   client: Client
   store: Store
+  kept: KeptHeads
+  /** where {@link kept} has its files */
+  heads: string
   failures: unknown[]
   open(chain?: string): Promise<AuditLog>
   event(action: string): AuditEvent
-  verify(): ReturnType<typeof verifyStore>
+  /** @throws AuditBroken for the first chain that is not what was written */
+  verify(): Promise<VerifiedChain[]>
   export(): Promise<string[]>
   verifyExport(lines: readonly string[]): ReturnType<typeof verifyExport>
   close(): Promise<void>
@@ -35,24 +42,34 @@ export async function startAuditHarness(token: SoftHsmToken, place: string): Pro
   const store = await openStore(place)
   const audit = new AuditStore(store)
   const failures: unknown[] = []
+  const heads = mkdtempSync(join(tmpdir(), 'ssm-heads-'))
+  const kept = new KeptHeads(client, heads)
   const jwks = async () => (await readPublicKeys(client, AUDIT_KEY_LABEL)).map(({ jwk }) => jwk)
   return {
     client,
     store,
+    kept,
+    heads,
     failures,
     open: (chain = 'main') =>
-      AuditLog.open({ store: audit, client, chain, onFailure: (error) => failures.push(error) }),
+      AuditLog.open({ store: audit, client, kept, chain, onFailure: (error) => failures.push(error) }),
     event: (action) => ({ ...serviceEvent(action, new Date()), account: 'udm', status: 200 }),
-    verify: async () => verifyStore(audit, await auditKeysOf(await jwks()), await readAnchors(client)),
+    verify: async () => {
+      const { verified, broken } = await verifyStore(audit, await readAuditKeys(client), await kept.read())
+      if (broken[0] !== undefined) throw broken[0]
+      return verified
+    },
     export: async () => {
       const lines: string[] = []
-      for await (const line of exportLines(audit, new AuditSigner(client), await jwks())) lines.push(line)
+      for await (const line of exportLines(audit, new AuditSigner(client), await jwks(), await kept.read()))
+        lines.push(line)
       return lines
     },
     verifyExport: async (lines) => verifyExport(lines, undefined),
     close: async () => {
       await client.close()
       await store.destroy()
+      rmSync(heads, { recursive: true, force: true })
     },
   }
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type Client, createClient } from 'pkcs11-pool'
 import type { SoftHsmToken } from 'testkit'
 import { Accounts } from '../src/accounts/accounts.js'
+import { KeptHeads } from '../src/audit/kept-heads.js'
 import type { Role } from '../src/auth/actions.js'
 import { Authentication } from '../src/auth/authentication.js'
 import { type App, type AppOptions, buildApp, type Problem } from '../src/index.js'
@@ -41,7 +42,7 @@ export interface AuthHarness {
  */
 export async function startAuthHarness(
   token: SoftHsmToken,
-  openAudit?: (client: Client, store: Store) => Promise<AuditOptions>,
+  openAudit?: (client: Client, store: Store, kept: KeptHeads) => Promise<AuditOptions>,
   options: Pick<AppOptions, 'config' | 'hosts' | 'tls'> = {},
   place?: string,
 ): Promise<AuthHarness> {
@@ -56,7 +57,7 @@ export async function startAuthHarness(
   const accounts = new Accounts(store)
   const failures: Problem[] = []
   let ahead = 0
-  const audit = await openAudit?.(client, store)
+  const audit = await openAudit?.(client, store, new KeptHeads(client, join(directory, 'heads')))
   const app = buildApp({
     ...options,
     client,

@@ -3,7 +3,7 @@ import type { Signed } from './signer.js'
 
 const LABEL = 'AUDIT_HEAD'
 
-/** A chain's newest head as the HSM keeps it. */
+/** A chain's newest head as it is kept beside the store. */
 export interface Anchor {
   chain: string
   head: Signed

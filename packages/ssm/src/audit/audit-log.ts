@@ -1,9 +1,11 @@
 import type { Client } from 'pkcs11-pool'
-import { writeAnchor } from './anchor.js'
 import type { AuditStore, StoredEntry } from './audit-store.js'
 import { type ChainHead, link } from './chain.js'
+import { AuditBroken } from './chain-verifier.js'
 import { type AuditEvent, entryText, serviceEvent } from './entry.js'
-import { AuditSigner, type Signed } from './signer.js'
+import type { KeptHeads } from './kept-heads.js'
+import { AuditSigner, readAuditKeys, type Signed } from './signer.js'
+import { type AuditReader, requireContinuation } from './verify-store.js'
 
 /** How much is written at once, and how long, in milliseconds, an entry waits for others to be written with it. */
 const BATCH = 200
@@ -20,14 +22,21 @@ const ANCHOR_MS = 60_000
 
 /** What {@link AuditLog} needs. */
 export interface AuditLogOptions {
-  store: Pick<AuditStore, 'lastEntry' | 'lastHead' | 'append' | 'addHead' | 'touch'>
+  store: AuditReader & Pick<AuditStore, 'append' | 'addHead' | 'touch'>
   client: Client
+  /** where the newest head is kept beside the store */
+  kept: KeptHeads
   /** whose chain it is: each process that writes at the same time has its own */
   chain: string
   /** is given each entry when it is on the disk. @defaultValue nobody is */
   forward?: ((entries: readonly StoredEntry[]) => void) | undefined
   /** hears of each failure to write or to sign */
   onFailure: (error: unknown) => void
+  /**
+   * when the store is compared with the newest heads that were signed: `open` rejects where it does not go on from them, or nothing is signed
+   * any more and no key changed from the moment that the token is first asked to sign. @defaultValue `opening`
+   */
+  comparedWhen?: 'opening' | 'signing'
 }
 
 /** An audit at one moment. */
@@ -70,6 +79,8 @@ export class AuditLog {
   #written = 0
   #failures = 0
   #failure: Error | undefined
+  /** whether the store was found to go on from what was signed; the error where it does not, and never will */
+  #continuation: 'unknown' | 'found' | AuditBroken = 'unknown'
   #flushing: Promise<void> | undefined
   #signing: Promise<void> | undefined
   #flushTimer: NodeJS.Timeout | undefined
@@ -83,18 +94,24 @@ export class AuditLog {
     this.#signedSeq = signedSeq
   }
 
-  /** Goes on where the chain ended, and writes that it does, with the number of entries that the last run left unsigned. */
+  /**
+   * Goes on where the chain ended, and writes that it does, with the number of entries that the last run left unsigned.
+   *
+   * @throws AuditBroken where the chain was cut off or changed since its newest head was signed
+   */
   static async open(options: AuditLogOptions, action = 'SERVICE_START'): Promise<AuditLog> {
-    const { store, chain } = options
+    const { store, chain, comparedWhen = 'opening' } = options
     const [head, signedSeq] = [await store.lastEntry(chain), await store.lastHead(chain)]
     const log = new AuditLog(options, head, signedSeq)
+    if (comparedWhen === 'opening') await log.#requireContinuation()
     const unsigned = head.seq - signedSeq
     await log.recordDurably(serviceEvent(action, new Date(), unsigned))
     return log
   }
 
-  /** False while the last attempt to write failed, or more waits than may. */
+  /** False while the last attempt to write failed, or more waits than may; and for ever where the chain was cut off. */
   get writable(): boolean {
+    if (this.#continuation instanceof AuditBroken) return false
     return this.#failure === undefined && this.#queue.length < MAX_QUEUED
   }
 
@@ -130,6 +147,7 @@ export class AuditLog {
 
   /** Resolves when the store was written just now, and nothing that failed before is left. */
   async requireWritable(): Promise<void> {
+    if (this.#continuation instanceof AuditBroken) throw this.#continuation
     if (this.#failure !== undefined) await this.#flush()
     if (this.#failure !== undefined) throw this.#failure
     await this.#options.store.touch(this.#options.chain, new Date())
@@ -233,16 +251,31 @@ export class AuditLog {
     }, HEAD_MS).unref()
   }
 
+  /** Before the first head of this process is signed. @throws AuditBroken, each time */
+  async #requireContinuation(): Promise<void> {
+    const { store, client, chain, kept } = this.#options
+    if (this.#continuation instanceof AuditBroken) throw this.#continuation
+    if (this.#continuation === 'found') return
+    try {
+      await requireContinuation(store, await readAuditKeys(client), chain, await kept.read())
+      this.#continuation = 'found'
+    } catch (error) {
+      if (error instanceof AuditBroken) this.#continuation = error
+      throw error
+    }
+  }
+
   async #sign({ seq, hash }: ChainHead): Promise<void> {
-    const { store, client, chain, onFailure } = this.#options
+    const { store, chain, kept, onFailure } = this.#options
     if (seq === this.#signedSeq) return
     try {
+      await this.#requireContinuation()
       const signed: Signed = await this.#signer.sign({ chain, seq, hash, time: new Date().toISOString() })
       await store.addHead(chain, { seq, ...signed })
       this.#signedSeq = seq
+      await kept.keepInFile({ chain, head: signed })
       if (performance.now() - this.#anchoredAt < ANCHOR_MS) return
-      // after the store has it: the HSM's head must never be ahead of what the store kept
-      await writeAnchor(client, { chain, head: signed })
+      await kept.keepOnToken({ chain, head: signed })
       this.#anchoredAt = performance.now()
     } catch (error) {
       this.#failures++

@@ -47,6 +47,16 @@ export class AuditStore {
     return row?.seq ?? 0
   }
 
+  /** Undefined where it is not there. */
+  async entryAt(chain: string, seq: number): Promise<StoredEntry | undefined> {
+    return this.#store
+      .selectFrom('audit_entries')
+      .select(['seq', 'entry', 'hash'])
+      .where('chain', '=', chain)
+      .where('seq', '=', seq)
+      .executeTakeFirst()
+  }
+
   async append(chain: string, entries: readonly StoredEntry[]): Promise<void> {
     await this.#store
       .insertInto('audit_entries')
@@ -98,12 +108,13 @@ export class AuditStore {
     }
   }
 
-  /** The heads of a chain, in the order of their places. */
-  async heads(chain: string): Promise<StoredHead[]> {
+  /** The heads of a chain in the order of their places: all, or those from a place on. */
+  async heads(chain: string, from = Number.MIN_SAFE_INTEGER): Promise<StoredHead[]> {
     return this.#store
       .selectFrom('audit_heads')
       .select(['seq', 'statement', 'signature'])
       .where('chain', '=', chain)
+      .where('seq', '>=', from)
       .orderBy('seq')
       .execute()
   }

@@ -8,7 +8,7 @@ export class AuditBroken extends Error {
   constructor(
     readonly chain: string,
     readonly seq: number,
-    what: string,
+    readonly what: string,
   ) {
     super(`chain ${chain}, entry ${seq}: ${what}`)
     this.name = 'AuditBroken'
@@ -19,12 +19,14 @@ export class AuditBroken extends Error {
 export class ChainVerifier {
   readonly #chain: string
   readonly #keys: AuditKeys
-  #head: ChainHead = GENESIS
+  #head: ChainHead
   #signedSeq = 0
 
-  constructor(chain: string, keys: AuditKeys) {
+  /** @param from where to begin: what is before it is not looked at */
+  constructor(chain: string, keys: AuditKeys, from: ChainHead = GENESIS) {
     this.#chain = chain
     this.#keys = keys
+    this.#head = from
   }
 
   get head(): ChainHead {

@@ -3,11 +3,12 @@ import type { Client } from 'pkcs11-pool'
 import type { RecordChange } from '../accounts/accounts.js'
 import type { Store } from '../store/store.js'
 import { StoreError } from '../store/store-error.js'
-import { writeAnchor } from './anchor.js'
 import { AuditStore, type StoredEntry } from './audit-store.js'
 import { link } from './chain.js'
 import { type AuditEvent, entryText, serviceEvent } from './entry.js'
-import { AuditSigner } from './signer.js'
+import type { KeptHeads } from './kept-heads.js'
+import { AuditSigner, readAuditKeys } from './signer.js'
+import { requireContinuation } from './verify-store.js'
 
 /** How often, in milliseconds, a service looks for what the command line wrote. */
 const SIGN_EVERY_MS = 10_000
@@ -59,6 +60,8 @@ function userName(): string {
 export interface CliChainOptions {
   store: AuditStore
   client: Client
+  /** where the newest head is kept beside the store */
+  kept: KeptHeads
   chain: string
   /** is given each entry that is signed for the first time. @defaultValue nobody is */
   forward?: ((entries: readonly StoredEntry[]) => void) | undefined
@@ -76,6 +79,12 @@ export class CliChain {
   constructor(options: CliChainOptions) {
     this.#options = options
     this.#signer = new AuditSigner(options.client)
+  }
+
+  /** @throws AuditBroken where the chain was cut off or changed since its newest head was signed */
+  async requireContinuation(): Promise<void> {
+    const { store, client, chain, kept } = this.#options
+    await requireContinuation(store, await readAuditKeys(client), chain, await kept.read())
   }
 
   /** Signs from now on, within seconds after each entry. */
@@ -97,14 +106,16 @@ export class CliChain {
   }
 
   async #sign(): Promise<void> {
-    const { store, client, chain, forward, onFailure } = this.#options
+    const { store, chain, kept, forward, onFailure } = this.#options
     try {
       const [{ seq, hash }, signedSeq] = [await store.lastEntry(chain), await store.lastHead(chain)]
       if (seq === signedSeq) return
+      // each time: commands do not look at what they append to
+      await this.requireContinuation()
       const head = await this.#signer.sign({ chain, seq, hash, time: new Date().toISOString() })
       await store.addHead(chain, { seq, ...head })
-      // after the store has it: the HSM's head must never be ahead of what the store kept
-      await writeAnchor(client, { chain, head })
+      await kept.keepInFile({ chain, head })
+      await kept.keepOnToken({ chain, head })
       if (forward === undefined) return
       const fresh: StoredEntry[] = []
       for await (const entry of store.entries(chain, signedSeq)) if (entry.seq <= seq) fresh.push(entry)

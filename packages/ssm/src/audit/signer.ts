@@ -44,6 +44,11 @@ export class AuditSigner {
 /** The public keys that statements may be signed with, by name. */
 export type AuditKeys = ReadonlyMap<string, KeyObject>
 
+/** Those on the token. */
+export async function readAuditKeys(client: Client): Promise<AuditKeys> {
+  return auditKeysOf((await readPublicKeys(client, AUDIT_KEY_LABEL)).map(({ jwk }) => jwk))
+}
+
 export async function auditKeysOf(jwks: readonly JWK[]): Promise<AuditKeys> {
   const entries = jwks.map(
     async (jwk) => [await calculateJwkThumbprint(jwk), createPublicKey({ key: { ...jwk }, format: 'jwk' })] as const,

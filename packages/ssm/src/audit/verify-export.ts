@@ -1,5 +1,5 @@
 import { AuditBroken, ChainVerifier } from './chain-verifier.js'
-import type { ExportEnd, ExportLine } from './export.js'
+import type { ExportEnd, ExportLine, ExportStatement } from './export.js'
 import { type AuditKeys, auditKeysOf, openStatement } from './signer.js'
 import type { VerifiedChain } from './verify-store.js'
 
@@ -7,11 +7,6 @@ import type { VerifiedChain } from './verify-store.js'
 export interface VerifiedExport {
   chains: VerifiedChain[]
   /** the name of the key that signed it */
-  key: string
-}
-
-interface ExportStatement {
-  export: { chain: string; seq: number; hash: string }[]
   key: string
 }
 
@@ -52,6 +47,8 @@ export async function verifyExport(lines: readonly string[], known: AuditKeys | 
   if (next < parsed.length) {
     throw new AuditBroken(chainOf(parsed[next]), seqOf(parsed[next]), 'it does not belong to the export, or not there')
   }
+  const [broken] = end.broken ?? []
+  if (broken !== undefined) throw new AuditBroken(broken.chain, broken.seq, `when it was exported, ${broken.what}`)
   return { chains, key: end.key }
 }
 

@@ -1,8 +1,12 @@
 import { StoreError } from '../store/store-error.js'
 import type { Anchor } from './anchor.js'
-import type { AuditStore } from './audit-store.js'
+import type { AuditStore, StoredHead } from './audit-store.js'
+import { GENESIS } from './chain.js'
 import { AuditBroken, ChainVerifier } from './chain-verifier.js'
 import { type AuditKeys, openStatement } from './signer.js'
+
+/** What it takes to look at one chain. */
+export type AuditReader = Pick<AuditStore, 'lastEntry' | 'lastHead' | 'entryAt' | 'entries' | 'heads'>
 
 /** A chain that is what was written. */
 export interface VerifiedChain {
@@ -12,58 +16,107 @@ export interface VerifiedChain {
   signed: number
 }
 
+/** What became of all chains: one that is broken says nothing of the others. */
+export interface VerifiedStore {
+  verified: VerifiedChain[]
+  /** of each chain that is not what was written, the first entry that is wrong or missing */
+  broken: AuditBroken[]
+}
+
 /**
  * Follows every chain in the store.
  *
- * @param anchors the heads that the HSM keeps: none of them may be beyond what the store has
- * @throws AuditBroken at the first entry that is wrong or missing
+ * @param kept the heads that are kept beside the store: none of them may be beyond what the store has
  */
-export async function verifyStore(
-  store: AuditStore,
-  keys: AuditKeys,
-  anchors: readonly Anchor[],
-): Promise<VerifiedChain[]> {
-  const verified: VerifiedChain[] = []
-  const chains = new Set([...(await store.chains()), ...anchors.map((each) => each.chain)])
-  for (const chain of chains) {
-    verified.push(
-      await verifyChain(
-        store,
-        keys,
-        chain,
-        anchors.filter((each) => each.chain === chain),
-      ),
-    )
+export async function verifyStore(store: AuditStore, keys: AuditKeys, kept: readonly Anchor[]): Promise<VerifiedStore> {
+  const result: VerifiedStore = { verified: [], broken: [] }
+  for (const chain of await chainsOf(store, kept)) {
+    try {
+      result.verified.push(await verifyChain(store, keys, chain, kept))
+    } catch (error) {
+      if (!(error instanceof AuditBroken)) throw error
+      result.broken.push(error)
+    }
   }
-  return verified
+  return result
+}
+
+/** Those in the store, and those of which only a head is left. */
+export async function chainsOf(store: AuditStore, kept: readonly Anchor[]): Promise<string[]> {
+  return [...new Set([...(await store.chains()), ...kept.map(({ chain }) => chain)])]
 }
 
 async function verifyChain(
   store: AuditStore,
   keys: AuditKeys,
   chain: string,
-  anchors: readonly Anchor[],
+  kept: readonly Anchor[],
 ): Promise<VerifiedChain> {
+  const heads = [...(await store.heads(chain)), ...placesOf(chain, kept, keys)]
   const verifier = new ChainVerifier(chain, keys)
-  const heads = [
-    ...(await store.heads(chain)),
-    ...anchors.map(({ head }) => ({ ...head, seq: Number(openStatement(head, keys)?.seq ?? 0) })),
-  ].toSorted((a, b) => a.seq - b.seq)
+  await follow(store, chain, verifier, heads)
+  if (verifier.signedSeq === 0)
+    throw new AuditBroken(chain, 1, 'no head signs it, nor any after it: the heads are missing')
+  return { chain, entries: verifier.head.seq, signed: verifier.signedSeq }
+}
+
+/**
+ * Looks whether what the store holds goes on from all heads that may be the newest. Whoever signs what comes after must know that: a
+ * signature over a chain whose end was cut off would make it look whole.
+ *
+ * @throws AuditBroken
+ */
+export async function requireContinuation(
+  store: AuditReader,
+  keys: AuditKeys,
+  chain: string,
+  kept: readonly Anchor[],
+): Promise<void> {
+  const own = placesOf(chain, kept, keys)
+  const oldest = Math.min(await store.lastHead(chain), ...own.map(({ seq }) => seq))
+  const heads = [...(await store.heads(chain, oldest)), ...own]
+  const end = await store.lastEntry(chain)
+  if (end.seq < oldest) new ChainVerifier(chain, keys, end).beyond(Math.max(...heads.map(({ seq }) => seq)))
+  // the entry of that head is followed too: its hash says that the one before it is what it was
+  const before = oldest <= 1 ? GENESIS : await store.entryAt(chain, oldest - 1)
+  if (before === undefined) throw new AuditBroken(chain, oldest - 1, `it is missing: entry ${oldest} comes next`)
+  await follow(store, chain, new ChainVerifier(chain, keys, before), heads)
+}
+
+/** What a database says of a file that is not as it left it; anything else, such as being away, says nothing of the audit. */
+const DAMAGE = /^(SQLITE_CORRUPT|SQLITE_NOTADB|XX00[12]$)/
+
+/** From where the verifier stands to the end. */
+async function follow(
+  store: AuditReader,
+  chain: string,
+  verifier: ChainVerifier,
+  unsorted: readonly StoredHead[],
+): Promise<void> {
+  const heads = unsorted.toSorted((a, b) => a.seq - b.seq)
   let next = 0
   try {
-    for await (const entry of store.entries(chain)) {
+    for await (const entry of store.entries(chain, verifier.head.seq === 0 ? undefined : verifier.head.seq)) {
       verifier.entry(entry)
       for (let head = heads[next]; head !== undefined && head.seq <= entry.seq; head = heads[++next]) {
         verifier.headOf(head.seq, head)
       }
     }
   } catch (error) {
-    if (!(error instanceof StoreError)) throw error
+    if (!(error instanceof StoreError) || !DAMAGE.test(error.code)) throw error
     throw new AuditBroken(chain, verifier.head.seq + 1, `it cannot be read: ${error.message} (${error.code})`)
   }
   const left = heads.at(-1)
   if (left !== undefined && next < heads.length) verifier.beyond(left.seq)
-  if (verifier.signedSeq === 0)
-    throw new AuditBroken(chain, 1, 'no head signs it, nor any after it: the heads are missing')
-  return { chain, entries: verifier.head.seq, signed: verifier.signedSeq }
+}
+
+/** The heads of a chain that are kept beside the store, with their places. @throws AuditBroken */
+function placesOf(chain: string, kept: readonly Anchor[], keys: AuditKeys): StoredHead[] {
+  return kept
+    .filter((each) => each.chain === chain)
+    .map(({ head }) => {
+      const seq = openStatement(head, keys)?.seq
+      if (typeof seq === 'number') return { ...head, seq }
+      throw new AuditBroken(chain, 1, 'a head that is kept beside the store was changed, or signed by another key')
+    })
 }

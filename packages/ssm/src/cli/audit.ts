@@ -2,11 +2,11 @@ import { createPublicKey, type JsonWebKey } from 'node:crypto'
 import { once } from 'node:events'
 import { createReadStream, readFileSync } from 'node:fs'
 import type { Client } from 'pkcs11-pool'
-import { readAnchors } from '../audit/anchor.js'
 import { AuditStore } from '../audit/audit-store.js'
 import { AuditBroken } from '../audit/chain-verifier.js'
 import { exportLines } from '../audit/export.js'
-import { AUDIT_KEY_LABEL, type AuditKeys, AuditSigner, auditKeysOf } from '../audit/signer.js'
+import { KeptHeads } from '../audit/kept-heads.js'
+import { AUDIT_KEY_LABEL, type AuditKeys, AuditSigner, auditKeysOf, readAuditKeys } from '../audit/signer.js'
 import { verifyExport } from '../audit/verify-export.js'
 import { type VerifiedChain, verifyStore } from '../audit/verify-store.js'
 import { readPublicKeys } from '../auth/signing-keys.js'
@@ -22,33 +22,37 @@ import { EXIT } from './exit-codes.js'
 export async function verifyAudit({ flags, own }: Command): Promise<number> {
   const file = own.get('file')
   try {
-    const text = file === undefined ? await verifyData(flags) : await verifyFile(file, own.get('public-key'))
-    process.stdout.write(text)
+    if (file === undefined) return await verifyData(flags)
+    process.stdout.write(await verifyFile(file, own.get('public-key')))
     return EXIT.OK
   } catch (error) {
     if (!(error instanceof AuditBroken)) throw error
-    process.stderr.write(`ssm: the audit is not what was written: ${error.message}\n`)
-    return EXIT.FAILURE
+    return tellBroken([error])
   }
 }
 
 /** Writes the audit to standard output. */
 export function exportAudit({ flags }: Command): Promise<number> {
-  return withAudit(flags, async (store, client) => {
+  return withAudit(flags, async (store, client, kept) => {
     const keys = (await readPublicKeys(client, AUDIT_KEY_LABEL)).map(({ jwk }) => jwk)
-    for await (const line of exportLines(store, new AuditSigner(client), keys)) {
+    for await (const line of exportLines(store, new AuditSigner(client), keys, await kept.read())) {
       if (!process.stdout.write(line)) await once(process.stdout, 'drain')
     }
     return EXIT.OK
   })
 }
 
-function verifyData(flags: ReadonlyMap<string, string>): Promise<string> {
-  return withAudit(flags, async (store, client) => {
-    const keys = await auditKeysOf((await readPublicKeys(client, AUDIT_KEY_LABEL)).map(({ jwk }) => jwk))
-    const anchors = await readAnchors(client)
-    return (await verifyStore(store, keys, anchors)).map(describe).join('')
+function verifyData(flags: ReadonlyMap<string, string>): Promise<number> {
+  return withAudit(flags, async (store, client, kept) => {
+    const { verified, broken } = await verifyStore(store, await readAuditKeys(client), await kept.read())
+    process.stdout.write(verified.map(describe).join(''))
+    return broken.length === 0 ? EXIT.OK : tellBroken(broken)
   })
+}
+
+function tellBroken(broken: readonly AuditBroken[]): number {
+  for (const { message } of broken) process.stderr.write(`ssm: the audit is not what was written: ${message}\n`)
+  return EXIT.FAILURE
 }
 
 async function verifyFile(file: string, keyFile: string | undefined): Promise<string> {
@@ -96,15 +100,16 @@ async function readKey(file: string): Promise<AuditKeys> {
 
 async function withAudit<T>(
   flags: ReadonlyMap<string, string>,
-  use: (store: AuditStore, client: Client) => Promise<T>,
+  use: (store: AuditStore, client: Client, kept: KeptHeads) => Promise<T>,
 ): Promise<T> {
   const config = loadConfig(process.env, flags)
   if (config.data === undefined) throw new ConfigError('--data', 'nothing', 'the data folder that ssm init made')
+  const folder = dataFolder(config.data)
   const client = await openClientFor(config)
   try {
-    const store = await openStore(config.database ?? dataFolder(config.data).store)
+    const store = await openStore(config.database ?? folder.store)
     try {
-      return await use(new AuditStore(store), client)
+      return await use(new AuditStore(store), client, new KeptHeads(client, folder.auditHeads))
     } finally {
       await store.destroy()
     }

@@ -1,4 +1,5 @@
 import { ERROR_HELP, type ErrorCode, Pkcs11PoolError } from 'pkcs11-pool'
+import { AuditBroken } from '../audit/chain-verifier.js'
 import { SigningKeyMissing } from '../auth/signing-keys.js'
 import { ConfigError } from '../config/config-error.js'
 import { packageVersion } from '../package-version.js'
@@ -56,7 +57,7 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 function isConfiguration(error: unknown): boolean {
-  if (error instanceof SigningKeyMissing) return true
+  if (error instanceof SigningKeyMissing || error instanceof AuditBroken) return true
   return error instanceof ConfigError || (error instanceof Pkcs11PoolError && CONFIGURATION_ERRORS.has(error.code))
 }
 
@@ -65,10 +66,16 @@ function describe(error: unknown): string {
   if (error instanceof Pkcs11PoolError)
     return `${error.message} (${error.code})\nssm: next: ${ERROR_HELP[error.code].action}`
   if (error instanceof ConfigError || error instanceof SigningKeyMissing) return error.message
+  if (error instanceof AuditBroken)
+    return `the audit is not what was written: ${error.message}\nssm: next: ${BROKEN_HELP}`
   if (error instanceof StoreError) return `${error.message} (${error.code})${storeHelp(error.code)}`
   if (error instanceof Error && 'code' in error) return `${error.message}\nssm: next: ${systemHelp(String(error.code))}`
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }
+
+const BROKEN_HELP =
+  'keep the data folder, the database and the token as they are, and find out who changed what; to go on, begin another chain with SSM_INSTANCE ' +
+  'and a name of your own: this one stays as it was found, and ssm audit verify says so for ever'
 
 function storeHelp(code: string): string {
   // that message says itself what to do

@@ -8,6 +8,8 @@ export interface DataFolder {
   settings: string
   /** accounts and audit */
   store: string
+  /** the newest signed head of each chain of the audit */
+  auditHeads: string
   /** what exports of the audit are verified with, in PEM */
   auditKey: string
   /** the PINs of a SoftHSM token made there, its user's and its security officer's */
@@ -23,6 +25,7 @@ export function dataFolder(path: string): DataFolder {
     path,
     settings: join(path, SETTINGS_FILE),
     store: join(path, 'ssm.sqlite'),
+    auditHeads: join(path, 'audit-heads'),
     auditKey: join(path, 'audit-public-key.pem'),
     pin: join(path, 'pin'),
     soPin: join(path, 'so-pin'),

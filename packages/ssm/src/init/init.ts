@@ -8,6 +8,7 @@ import { AuditLog } from '../audit/audit-log.js'
 import { AuditStore } from '../audit/audit-store.js'
 import { appendToCliChain, CliChain, cliChain, recordOf } from '../audit/cli-chain.js'
 import { serviceEvent } from '../audit/entry.js'
+import { KeptHeads } from '../audit/kept-heads.js'
 import { AUDIT_KEY_LABEL } from '../audit/signer.js'
 import { ROLES, type Role } from '../auth/actions.js'
 import { readPublicKeys } from '../auth/signing-keys.js'
@@ -79,7 +80,7 @@ async function fill(
         .transaction()
         .execute((transaction) => appendToCliChain(transaction, chain, serviceEvent('INIT', new Date())))
       const accounts = await makeAccounts(new Accounts(store, recordOf(chain)))
-      await beginAudit(new AuditStore(store), client, instance)
+      await beginAudit(folder, new AuditStore(store), client, instance)
       await writeAuditKeys(folder, client)
       writeFileSync(folder.settings, settingsText(token, instance, given === undefined, database), {
         mode: 0o600,
@@ -102,12 +103,13 @@ async function makeAccounts(accounts: Accounts): Promise<NewAccount[]> {
 }
 
 /** The first entries of the audit, signed: a chain without any was tampered with. */
-async function beginAudit(store: AuditStore, client: Client, chain: string): Promise<void> {
+async function beginAudit(folder: DataFolder, store: AuditStore, client: Client, chain: string): Promise<void> {
+  const kept = new KeptHeads(client, folder.auditHeads)
   const failures: unknown[] = []
   const onFailure = (error: unknown) => void failures.push(error)
-  const log = await AuditLog.open({ store, client, chain, onFailure }, 'INIT')
+  const log = await AuditLog.open({ store, client, kept, chain, onFailure }, 'INIT')
   await log.close()
-  await new CliChain({ store, client, chain: cliChain(chain), onFailure }).sign()
+  await new CliChain({ store, client, kept, chain: cliChain(chain), onFailure }).sign()
   if (failures.length > 0) throw failures[0]
 }
 

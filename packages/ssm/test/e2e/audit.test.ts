@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createSoftHsmToken } from 'testkit'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
+import { openStore } from '../../src/store/store.js'
 import { initialise, logIn, runSsm, serviceEnv, urlIn } from './process.js'
 
 const token = createSoftHsmToken({ keys: [{ label: 'KEY_ENCRYPTION_AES256' }] })
@@ -53,6 +54,41 @@ describe('ssm audit', () => {
     const { code, stdout, stderr } = await runSsm(['audit', 'verify', '--file', `${exported}.changed`]).ended
     expect([code, stdout]).toEqual([1, ''])
     expect(stderr).toMatch(/^ssm: the audit is not what was written: chain [\da-f]{8}, entry 6: it was changed/)
+  })
+
+  it('is not gone on with where its end was cut off: serve says so and what to do, and what was found stays found', async () => {
+    const own = createSoftHsmToken()
+    onTestFinished(() => own.remove())
+    const cut = initialise(own)
+    const cutEnv = serviceEnv(own, cut)
+    const serve = async (more: Record<string, string> = {}) => {
+      const ssm = runSsm(['serve'], { ...cutEnv, ...more })
+      const ended = ssm.ended
+      if (
+        await ssm.firstLine.then(
+          () => true,
+          () => false,
+        )
+      )
+        ssm.process.kill('SIGTERM')
+      return ended
+    }
+    expect(await serve()).toMatchObject({ code: 0, stderr: '' })
+    const store = await openStore(join(cut.data, 'ssm.sqlite'))
+    for (const table of ['audit_entries', 'audit_heads'] as const)
+      await store.deleteFrom(table).where('seq', '>', 2).where('chain', 'not like', '%/cli').execute()
+    await store.destroy()
+
+    const refused = await serve()
+    expect([refused.code, refused.stdout]).toEqual([2, ''])
+    expect(refused.stderr).toMatch(
+      /^ssm: the audit is not what was written: chain [\da-f]{8}, entry 3: it is missing, .*\nssm: next: .*SSM_INSTANCE/,
+    )
+    expect((await serve()).stderr).toBe(refused.stderr)
+    expect(await serve({ SSM_INSTANCE: 'after' })).toMatchObject({ code: 0, stderr: '' })
+    const { code, stdout, stderr } = await runSsm(['audit', 'verify'], cutEnv).ended
+    expect([code, stderr]).toEqual([1, refused.stderr.split('\n', 1)[0] + '\n'])
+    expect(stdout).toMatch(/^ssm: chain after: 2 entries, all as they were written, all of them signed$/m)
   })
 
   it('does not take an export that another key signed for one of the key it was given', async () => {

@@ -19,6 +19,7 @@ describe.each(places)('changes of accounts on the command line, with $name', ({ 
     new CliChain({
       store: new AuditStore(harness.store),
       client: harness.client,
+      kept: harness.kept,
       chain,
       forward: (entries) => forwarded.push(...entries.map(({ entry }) => entry)),
       onFailure: (error) => harness.failures.push(error),

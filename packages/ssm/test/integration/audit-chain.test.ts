@@ -1,8 +1,15 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { sql } from 'kysely'
 import { useSoftHsmToken } from 'testkit/vitest'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { AuditLog } from '../../src/audit/audit-log.js'
+import { AuditStore } from '../../src/audit/audit-store.js'
 import { link } from '../../src/audit/chain.js'
 import { AuditBroken } from '../../src/audit/chain-verifier.js'
+import { entryText } from '../../src/audit/entry.js'
+import { readAuditKeys } from '../../src/audit/signer.js'
+import { verifyStore } from '../../src/audit/verify-store.js'
 import { type AuditHarness, startAuditHarness } from '../audit-harness.js'
 import { useStorePlaces } from '../store-places.js'
 
@@ -167,6 +174,107 @@ describe.each(places)('on $name', ({ name, make }) => {
           }
         }
       })
+    })
+  })
+
+  describe('a run that begins where the end was cut off', () => {
+    /** Cuts the store off after an entry, with its heads. */
+    async function cut(after: number): Promise<void> {
+      await harness.store.deleteFrom('audit_entries').where('seq', '>', after).execute()
+      await harness.store.deleteFrom('audit_heads').where('seq', '>', after).execute()
+    }
+    const removeFiles = async () => rmSync(harness.heads, { recursive: true })
+    async function removeObjects(): Promise<void> {
+      await harness.client.withSession(async (session) => {
+        for (const handle of await session.findObjects({ CKA_CLASS: 'CKO_DATA', CKA_LABEL: 'AUDIT_HEAD' }))
+          await session.destroyObject(handle)
+      })
+    }
+    beforeEach(() => write(8))
+
+    it.each([
+      ['by the file, where the token keeps none', removeObjects],
+      ['by the token, where the file is gone', removeFiles],
+    ])('does not begin, signs nothing and appends nothing: %s', async (_by, forget) => {
+      await write(3)
+      await cut(10)
+      await forget()
+      await expect(harness.open()).rejects.toThrow('chain main, entry 11: it is missing, and so are all up to entry 15')
+      expect((await rowsOf()).at(-1)?.seq).toBe(10)
+      await expect(harness.verify()).rejects.toMatchObject({ seq: 11 })
+    })
+
+    it('does not begin where everything was removed', async () => {
+      await cut(0)
+      await expect(harness.open()).rejects.toMatchObject({ chain: 'main', seq: 1 })
+    })
+
+    it('does not begin where others were put in the place of what was cut off', async () => {
+      await cut(6)
+      let { hash } = (await rowsOf()).at(-1)!
+      for (let seq = 7; seq <= 12; seq++) {
+        const entry = entryText('main', seq, harness.event('DECRYPT_DATA'))
+        hash = link(hash, entry)
+        await harness.store.insertInto('audit_entries').values({ chain: 'main', seq, entry, hash }).execute()
+      }
+      await expect(harness.open()).rejects.toThrow('chain main, entry 10: it is not the entry that was signed')
+    })
+
+    it('does not begin where what no head signs yet was changed', async () => {
+      const killed = await harness.open()
+      for (let made = 0; made < 3; made++) await killed.recordDurably(harness.event('STORE_KEY'))
+      const { entry } = (await rowsOf()).at(-2)!
+      await harness.store
+        .updateTable('audit_entries')
+        .set({ entry: entry.replace('"udm"', '"amf"') })
+        .where('seq', '=', 13)
+        .execute()
+      await expect(harness.open()).rejects.toThrow('chain main, entry 13: it was changed')
+    })
+
+    it('does not begin where a head beside the store was changed', async () => {
+      const path = join(harness.heads, 'main.json')
+      writeFileSync(path, readFileSync(path, 'utf8').replace('seq', 'sep'))
+      await expect(harness.open()).rejects.toThrow(/a head that is kept beside the store was changed/)
+    })
+
+    it('begins where only what no head signs is missing, as a kill leaves it, and where no file was kept yet', async () => {
+      const killed = await harness.open()
+      await killed.recordDurably(harness.event('STORE_KEY'))
+      await cut(11)
+      await removeFiles()
+      await write(0)
+      expect(await harness.verify()).toEqual([{ chain: 'main', entries: 13, signed: 13 }])
+    })
+
+    it('signs nothing and changes no key where the token is asked later, and other chains are verified all the same', async () => {
+      await cut(6)
+      const { store, client, kept, failures } = harness
+      const log = await AuditLog.open({
+        store: new AuditStore(store),
+        client,
+        kept,
+        chain: 'main',
+        comparedWhen: 'signing',
+        onFailure: (error) => failures.push(error),
+      })
+      await log.requireWritable()
+      await log.signHead()
+      expect(failures).toMatchObject([{ seq: 8, name: 'AuditBroken' }])
+      expect(log.writable).toBe(false)
+      await expect(log.requireWritable()).rejects.toThrow(/entry 8: it is missing/)
+      await log.close()
+      failures.length = 0
+      await write(1, 'other')
+      const result = await verifyStore(new AuditStore(store), await readAuditKeys(client), await kept.read())
+      expect(result).toMatchObject({ verified: [{ chain: 'other' }], broken: [{ chain: 'main' }] })
+    })
+
+    it('is told by an export too, whose signature does not make it whole', async () => {
+      await cut(6)
+      await expect(harness.verifyExport(await harness.export())).rejects.toThrow(
+        'chain main, entry 7: when it was exported, it is missing, and so are all up to entry 10',
+      )
     })
   })
 

@@ -13,8 +13,8 @@ let password: string
 let token: string
 
 beforeAll(async () => {
-  harness = await startAuthHarness(hsm, async (client, store) => {
-    log = await AuditLog.open({ store: new AuditStore(store), client, chain: 'main', onFailure: () => {} })
+  harness = await startAuthHarness(hsm, async (client, store, kept) => {
+    log = await AuditLog.open({ store: new AuditStore(store), client, kept, chain: 'main', onFailure: () => {} })
     return { log, failClosed: 'changes' }
   })
   password = await harness.add('console', 'webconsole')

@@ -12,8 +12,8 @@ let harness: AuthHarness
 let log: AuditLog
 
 beforeAll(async () => {
-  harness = await startAuthHarness(hsm, async (client, store) => {
-    log = await AuditLog.open({ store: new AuditStore(store), client, chain: 'main', onFailure: () => {} })
+  harness = await startAuthHarness(hsm, async (client, store, kept) => {
+    log = await AuditLog.open({ store: new AuditStore(store), client, kept, chain: 'main', onFailure: () => {} })
     return { log, failClosed: 'changes' }
   })
 })
@@ -62,7 +62,7 @@ describe('words of SQL', () => {
     // written when those before it are
     await log.recordDurably(serviceEvent('MARK', new Date()))
     const lines: string[] = []
-    for await (const line of exportLines(new AuditStore(harness.store), new AuditSigner(harness.client), [])) {
+    for await (const line of exportLines(new AuditStore(harness.store), new AuditSigner(harness.client), [], [])) {
       lines.push(line)
     }
     for (const line of lines) expect(line.trimEnd()).not.toMatch(/\p{Cc}/u)

@@ -16,8 +16,8 @@ let url: string
 let bearer: { webconsole: string; udm: string }
 
 beforeAll(async () => {
-  harness = await startAuthHarness(token, async (client, store) => ({
-    log: await AuditLog.open({ store: new AuditStore(store), client, chain: 'main', onFailure: () => {} }),
+  harness = await startAuthHarness(token, async (client, store, kept) => ({
+    log: await AuditLog.open({ store: new AuditStore(store), client, kept, chain: 'main', onFailure: () => {} }),
     failClosed: 'changes',
   }))
   url = await harness.app.listen({ host: '127.0.0.1', port: 0 })

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { AuditLog } from '../../src/audit/audit-log.js'
 import type { StoredEntry } from '../../src/audit/audit-store.js'
 import { GENESIS } from '../../src/audit/chain.js'
+import { KeptHeads } from '../../src/audit/kept-heads.js'
 import { serviceEvent } from '../../src/audit/entry.js'
 
 beforeEach(() => {
@@ -14,16 +15,24 @@ afterEach(() => {
 
 /** A log over a store that does what the test says. The token is away, so that nothing is signed. */
 async function start() {
+  const client = { withSession: () => Promise.reject(new Error('the token is away')) } as unknown as Client
   const written: StoredEntry[] = []
   let mode: 'good' | 'failing' | 'written but failing' = 'good'
   const failures: unknown[] = []
   const log = await AuditLog.open({
     chain: 'main',
-    client: { withSession: () => Promise.reject(new Error('the token is away')) } as unknown as Client,
+    client,
+    kept: new KeptHeads(client, '/nowhere'),
+    comparedWhen: 'signing',
     onFailure: (error) => failures.push(error),
     store: {
       lastEntry: () => Promise.resolve(written.at(-1) ?? GENESIS),
       lastHead: () => Promise.resolve(0),
+      entryAt: (_chain, place) => Promise.resolve(written.find(({ seq }) => seq === place)),
+      entries: async function* () {
+        yield* written
+      },
+      heads: () => Promise.resolve([]),
       append: async (_chain, entries) => {
         if (mode !== 'failing') written.push(...entries)
         if (mode !== 'good') throw new Error('the disk is full')
