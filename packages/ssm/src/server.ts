@@ -14,6 +14,7 @@ import { requireListening } from './config/listening.js'
 import { type DataFolder, dataFolder } from './data/data-folder.js'
 import { useSoftHsmOf } from './data/soft-hsm.js'
 import { FailureLog } from './failure-log.js'
+import { tellUnguardedKeys } from './hsm/unguarded-keys.js'
 import { protectSocket, removeStaleSocket } from './listen/unix-socket.js'
 import { ServiceMetrics } from './metrics/service-metrics.js'
 import type { AuditOptions } from './plugins/audit.js'
@@ -88,7 +89,10 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
       abandoned = (await client.close({ timeoutMs: CLIENT_CLOSE_TIMEOUT_MS })).abandoned
     })
     const authentication = store === undefined ? 'none' : new Authentication(client, store)
-    if (authentication !== 'none' && settings.connect === 'eager') await authentication.requireSigningKey()
+    if (settings.connect === 'eager') {
+      if (authentication !== 'none') await authentication.requireSigningKey()
+      await tellUnguardedKeys(client, log)
+    }
     const audit =
       store && (await openAudit(store, client, new KeptHeads(client, folder.auditHeads), settings, failures))
     opened.push(async () => {

@@ -26,7 +26,13 @@ export async function writeAnchor(client: Client, { chain, head }: Anchor): Prom
 /** The heads of all chains on the HSM. */
 export function readAnchors(client: Client): Promise<Anchor[]> {
   return client.withSession(async (session) => {
-    const handles = await session.findObjects({ CKA_CLASS: 'CKO_DATA', CKA_LABEL: LABEL, CKA_TOKEN: true })
+    // not what somebody without the PIN put there
+    const handles = await session.findObjects({
+      CKA_CLASS: 'CKO_DATA',
+      CKA_LABEL: LABEL,
+      CKA_TOKEN: true,
+      CKA_PRIVATE: true,
+    })
     return Promise.all(handles.map((handle) => readAnchor(session, handle)))
   })
 }

@@ -51,8 +51,16 @@ export async function rotateSigningKey(
 }
 
 async function remove(client: Client, store: Store, { id, ckaId }: TokenPublicKey): Promise<void> {
-  // the private half first: what is left when this is interrupted verifies and cannot sign
+  // the private half first: what is left when this is interrupted neither signs nor verifies
   await client.keys.destroy({ label: JWT_KEY_LABEL, id: ckaId, class: 'CKO_PRIVATE_KEY' })
-  await client.keys.destroy({ label: JWT_KEY_LABEL, id: ckaId, class: 'CKO_PUBLIC_KEY' })
+  await client.withSession(async (session) => {
+    const halves = await session.findObjects({
+      CKA_CLASS: 'CKO_PUBLIC_KEY',
+      CKA_LABEL: JWT_KEY_LABEL,
+      CKA_ID: ckaId,
+      CKA_TOKEN: true,
+    })
+    for (const half of halves) await session.destroyObject(half)
+  })
   await store.deleteFrom('signing_keys').where('key_id', '=', id).execute()
 }

@@ -66,7 +66,7 @@ export class SigningKeys {
     if (key === undefined) throw new SigningKeyMissing()
     const text = input(key.kid)
     const signature = await this.#client.sign(
-      { label: JWT_KEY_LABEL, id: key.ckaId },
+      { label: JWT_KEY_LABEL, id: key.ckaId, class: 'CKO_PRIVATE_KEY' },
       'CKM_SHA256_RSA_PKCS',
       Buffer.from(text),
     )
@@ -102,21 +102,25 @@ export class SigningKeys {
   }
 }
 
-/** An RSA public key on the token. */
+/** The public half of an RSA key on the token. */
 export interface TokenPublicKey {
   id: number
   ckaId: Buffer
   jwk: JWK
 }
 
-/** The RSA public keys under a label whose ids read as numbers, weak ones left out. */
+/**
+ * The public halves of the RSA keys under a label whose ids read as numbers, weak ones left out. They are read from the private halves:
+ * a public key, and whatever else is no private object, can be put on a token by whoever reaches it without its PIN.
+ */
 export function readPublicKeys(client: Client, label: string): Promise<TokenPublicKey[]> {
   return client.withSession(async (session) => {
     const handles = await session.findObjects({
-      CKA_CLASS: 'CKO_PUBLIC_KEY',
+      CKA_CLASS: 'CKO_PRIVATE_KEY',
       CKA_KEY_TYPE: 'CKK_RSA',
       CKA_LABEL: label,
       CKA_TOKEN: true,
+      CKA_PRIVATE: true,
     })
     const keys: TokenPublicKey[] = []
     for (const handle of handles) {

@@ -1,4 +1,4 @@
-import type { BatchItem, BatchResult, Client, Session, Template } from 'pkcs11-pool'
+import type { BatchItem, BatchResult, Client, Key, Session, Template } from 'pkcs11-pool'
 import type { KeyFamily } from '../crypto/algorithms.js'
 import type {
   CipherMechanism,
@@ -12,8 +12,7 @@ import type {
   Sealed,
 } from './hsm.js'
 import { type KeyDetails, type StoredKey, storedKey, visibleKeys } from './stored-key.js'
-
-const SECRET_KEY = 'CKO_SECRET_KEY'
+import { GUARDED, SECRET_KEY } from './unguarded-keys.js'
 
 const GENERATION = { AES: 'CKM_AES_KEY_GEN', DES: 'CKM_DES_KEY_GEN', DES3: 'CKM_DES3_KEY_GEN' } as const
 const KEY_TYPES = { AES: 'CKK_AES', DES: 'CKK_DES', DES3: 'CKK_DES3' } as const
@@ -28,12 +27,19 @@ export class ClientHsm implements Hsm {
 
   async findKeys(label: string): Promise<KeyDetails[]> {
     const found = await this.#client.keys.find({ label, class: SECRET_KEY })
-    return found.flatMap(storedKey)
+    return this.#guarded(found, { CKA_LABEL: label })
   }
 
   async findAllKeys(): Promise<KeyDetails[]> {
-    const found = await this.#client.keys.find({ class: SECRET_KEY })
-    return found.flatMap(storedKey)
+    return this.#guarded(await this.#client.keys.find({ class: SECRET_KEY }), {})
+  }
+
+  /** Those that only somebody with the PIN can have put there. */
+  async #guarded(found: readonly Key[], filter: Template): Promise<KeyDetails[]> {
+    if (found.length === 0) return []
+    const handles = await this.#client.withSession((session) => session.findObjects({ ...GUARDED, ...filter }))
+    const guarded = new Set(handles)
+    return found.filter(({ handle }) => guarded.has(handle)).flatMap(storedKey)
   }
 
   encrypt(key: StoredKey, mechanism: CipherMechanism, plain: Uint8Array): Promise<Buffer> {
@@ -158,7 +164,7 @@ async function encryptOn(
   mechanism: CipherMechanism,
   plain: Uint8Array,
 ): Promise<Enciphered> {
-  const handles = await session.findObjects({ CKA_CLASS: SECRET_KEY, CKA_LABEL: label, CKA_TOKEN: true })
+  const handles = await session.findObjects({ ...GUARDED, CKA_LABEL: label })
   const found: KeyDetails[] = []
   for (const handle of handles) {
     const { CKA_ID } = await session.getAttributes(handle, ['CKA_ID'])

@@ -1,4 +1,4 @@
-import type { Client } from 'pkcs11-pool'
+import type { Client, KeyClass } from 'pkcs11-pool'
 import { AUDIT_KEY_LABEL } from '../audit/signer.js'
 import { JWT_KEY_LABEL } from '../auth/signing-keys.js'
 import { encodeKeyId } from '../hsm/key-id.js'
@@ -12,9 +12,9 @@ const KEY_TIMEOUT_MS = 60_000
 /** Makes the keys that the service itself needs. Those that are there already stay. */
 export async function createServiceKeys(client: Client): Promise<void> {
   for (const label of [JWT_KEY_LABEL, AUDIT_KEY_LABEL]) {
-    if (!(await exists(client, label))) await createSigningKey(client, label, 1)
+    if (!(await exists(client, label, 'CKO_PRIVATE_KEY'))) await createSigningKey(client, label, 1)
   }
-  if (!(await exists(client, INTERNAL_KEY_LABEL))) await createInternalKey(client)
+  if (!(await exists(client, INTERNAL_KEY_LABEL, 'CKO_SECRET_KEY'))) await createInternalKey(client)
 }
 
 /** An RSA pair whose private half signs and never leaves the token. */
@@ -50,6 +50,8 @@ async function createInternalKey(client: Client): Promise<void> {
   })
 }
 
-async function exists(client: Client, label: string): Promise<boolean> {
-  return (await client.keys.find({ label })).length > 0
+/** Whether the key is there, and not one that somebody without the PIN put there. */
+async function exists(client: Client, label: string, keyClass: KeyClass): Promise<boolean> {
+  const template = { CKA_CLASS: keyClass, CKA_LABEL: label, CKA_TOKEN: true, CKA_PRIVATE: true }
+  return (await client.withSession((session) => session.findObjects(template))).length > 0
 }

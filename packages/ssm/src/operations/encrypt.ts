@@ -3,7 +3,10 @@ import { type Algorithm, cipherMechanism, ivBytes } from '../crypto/algorithms.j
 import { anyKey } from '../hsm/choose-key.js'
 import type { Hsm } from '../hsm/hsm.js'
 import type { LabelKeys } from '../hsm/label-keys.js'
+import { Problem } from '../problems/problem.js'
 import type { Plan } from './plan.js'
+
+const MOST_OLD_WAY = 32
 
 /** What an encryption answers. */
 export interface Encrypted {
@@ -37,9 +40,28 @@ export function encryptFinding(hsm: Hsm, keys: LabelKeys): Encrypt {
   return searching((...search) => hsm.findAndEncrypt(...search), keys)
 }
 
-/** On a session opened, logged in and closed for this one request: what the pool is compared with. */
+/**
+ * On a session opened, logged in and closed for this one request: what the pool is compared with. No more than {@link MOST_OLD_WAY}
+ * at once, because each takes one of the token's sessions beside those of the pool.
+ */
 export function encryptOldWay(hsm: Hsm, keys: LabelKeys): Encrypt {
-  return searching((...search) => hsm.openFindAndEncrypt(...search), keys)
+  let underWay = 0
+  return searching(async (...search) => {
+    if (underWay === MOST_OLD_WAY) {
+      throw new Problem(
+        'POOL_EXHAUSTED',
+        `timeout waiting for available connection was certain: ${MOST_OLD_WAY} requests have a session of their own already; ` +
+          'use /crypto/encrypt, or try again with less at once',
+        { headers: { 'retry-after': '1' } },
+      )
+    }
+    underWay++
+    try {
+      return await hsm.openFindAndEncrypt(...search)
+    } finally {
+      underWay--
+    }
+  }, keys)
 }
 
 function searching(encrypt: Hsm['findAndEncrypt'], keys: LabelKeys): Encrypt {

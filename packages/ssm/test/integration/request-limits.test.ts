@@ -87,6 +87,26 @@ describe('requests beyond the rate', () => {
   })
 })
 
+describe('requests that each open a session of their own', () => {
+  it('are answered 503 at once where 32 are under way: nothing else bounds those sessions', async () => {
+    const wrapped = createWrappedModule(hsm)
+    const harness = await startHarness({ module: wrapped.module, label: hsm.label, pinFile: hsm.pinFile })
+    const body = { key_label: 'KEY_ENCRYPTION_AES256', plain: '00', encryption_algorithm: 5 }
+    wrapped.hang('C_Encrypt')
+    const asked = Array.from({ length: 33 }, () => harness.post('/encrypt', body))
+    const refused = await Promise.race(asked)
+    expect(refused.body).toMatchObject({ status: 503, error: 'POOL_EXHAUSTED' })
+    expect(refused.body.detail).toMatch(/^timeout waiting for available connection/)
+    expect(refused.headers['retry-after']).toBe('1')
+    wrapped.release()
+    const statuses = (await Promise.all(asked)).map(({ status }) => status)
+    expect(statuses.filter((status) => status === 201)).toHaveLength(32)
+    expect((await harness.post('/encrypt', body)).status).toBe(201)
+    await harness.close()
+    wrapped.remove()
+  })
+})
+
 describe('requests beyond those that may wait', () => {
   it('are answered 503 at once, until one of those under way is done, or its client has gone', async () => {
     const wrapped = createWrappedModule(hsm)

@@ -1,0 +1,122 @@
+import { generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto'
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { calculateJwkThumbprint, decodeProtectedHeader } from 'jose'
+import { pkcs11Tool } from 'testkit'
+import { useSoftHsmToken } from 'testkit/vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readAnchors } from '../../src/audit/anchor.js'
+import { AUDIT_KEY_LABEL, AuditSigner, auditKeysOf, openStatement } from '../../src/audit/signer.js'
+import { rotateSigningKey } from '../../src/auth/rotate-signing-key.js'
+import { readPublicKeys } from '../../src/auth/signing-keys.js'
+import { startServer } from '../../src/server.js'
+import { type AuthHarness, startAuthHarness } from '../auth-harness.js'
+
+const LATE_ID = '7f000000'
+const OWN_LABEL = 'KEY_ENCRYPTION_AES256'
+
+const hsm = useSoftHsmToken()
+const intruder = generateKeyPairSync('rsa', { modulusLength: 2048 })
+let harness: AuthHarness
+let webconsole: string
+
+/** Makes an object as anybody can who reaches the token and does not know its PIN. */
+function plant(content: Buffer, ...how: string[]): void {
+  const file = join(hsm.directory, randomUUID())
+  writeFileSync(file, content)
+  pkcs11Tool(hsm, ['--write-object', file, ...how], { login: false })
+  rmSync(file)
+}
+
+function plantPublicKey(key: KeyObject, label: string, id = LATE_ID): void {
+  plant(key.export({ type: 'spki', format: 'der' }), '--type', 'pubkey', '--label', label, '--id', id)
+}
+
+function plantSecretKey(label: string, id: string): void {
+  plant(Buffer.alloc(32), '--type', 'secrkey', '--key-type', 'AES:32', '--label', label, '--id', id)
+}
+
+/** A token for everything, signed by a key whose public half lies on the HSM. */
+async function forged(): Promise<string> {
+  const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
+  const { kty, n, e } = intruder.publicKey.export({ format: 'jwk' })
+  const kid = await calculateJwkThumbprint({ kty: kty!, n: n!, e: e! })
+  const now = Math.floor(Date.now() / 1000)
+  const who = { iss: 'ssm-service', sub: 'webconsole', aud: 'ssm-clients', jti: 'forged', ver: 1 }
+  const text = `${encode({ alg: 'RS256', typ: 'JWT', kid })}.${encode({ ...who, iat: now, nbf: now, exp: now + 60 })}`
+  return `${text}.${sign('RSA-SHA256', Buffer.from(text), intruder.privateKey).toString('base64url')}`
+}
+
+beforeAll(async () => {
+  // before the service's own keys are made, and again after
+  for (const label of ['JWT_SIGNING_KEY', AUDIT_KEY_LABEL]) plantPublicKey(intruder.publicKey, label, '00000001')
+  plantSecretKey('ENCRYPTION_KEY_INTERNAL_AES256', '00000001')
+  harness = await startAuthHarness(hsm)
+  for (const label of ['JWT_SIGNING_KEY', AUDIT_KEY_LABEL]) plantPublicKey(intruder.publicKey, label)
+  webconsole = await harness.token('webconsole', await harness.add('webconsole', 'webconsole'))
+})
+afterAll(() => harness.close())
+
+describe('an object that was put on the token without its PIN', () => {
+  it('verifies no token, and does not keep the service from signing its own', async () => {
+    expect((await harness.ask('GET', '/crypto/health-check', webconsole)).status).toBe(200)
+    expect((await harness.ask('GET', '/crypto/health-check', await forged())).status).toBe(401)
+    const { keys } = (await harness.ask('GET', '/.well-known/jwks.json')).body
+    expect(keys).toEqual([expect.objectContaining({ kid: decodeProtectedHeader(webconsole).kid })])
+  })
+
+  it('does not keep the service’s own keys from being made', async () => {
+    const own = await harness.client.withSession((session) =>
+      session.findObjects({ CKA_LABEL: 'ENCRYPTION_KEY_INTERNAL_AES256', CKA_PRIVATE: true }),
+    )
+    expect(own).toHaveLength(1)
+  })
+
+  it('signs no audit', async () => {
+    const signed = await new AuditSigner(harness.client).sign({ seq: 1 })
+    const keys = await readPublicKeys(harness.client, AUDIT_KEY_LABEL)
+    expect(keys.map(({ id }) => id)).toEqual([1])
+    expect(openStatement(signed, await auditKeysOf(keys.map(({ jwk }) => jwk)))).toMatchObject({ seq: 1 })
+  })
+
+  it('is no head of the audit', async () => {
+    plant(Buffer.from('{"chain":"main"}'), '--type', 'data', '--label', 'AUDIT_HEAD', '--application-label', 'ssm main')
+    expect(await readAnchors(harness.client)).toEqual([])
+  })
+
+  it('encrypts nothing, and is listed nowhere, whose value somebody knows', async () => {
+    plantSecretKey(OWN_LABEL, '00000009')
+    const ask = (path: string, body: object) => harness.ask('POST', path, webconsole, body)
+    const encrypt = { key_label: OWN_LABEL, plain: 'c0ffee', encryption_algorithm: 5 }
+    for (const path of ['/crypto/encrypt', '/encrypt']) expect((await ask(path, encrypt)).status).toBe(404)
+    const sealed = { key_label: OWN_LABEL, id: 9, cipher: '00', iv: '00'.repeat(12), tag: '00'.repeat(16) }
+    expect((await ask('/crypto/decrypt-aes-gcm', sealed)).body.error).toBe('KEY_NOT_FOUND')
+
+    expect((await ask('/crypto/generate-aes-key', { id: 0, bits: 256 })).body.id).toBe(1)
+    for (const path of ['/crypto/encrypt', '/encrypt', '/crypto/encrypt', '/encrypt', '/crypto/encrypt', '/encrypt'])
+      expect((await ask(path, encrypt)).body.id).toBe(1)
+    const own = { handle: expect.any(Number), id: 1, size_bits: 256 }
+    expect((await ask('/crypto/get-data-keys', { key_label: OWN_LABEL })).body.keys).toEqual([own])
+    expect((await ask('/crypto/get-all-keys', {})).body.keys_by_label).toEqual({ [OWN_LABEL]: [own] })
+  })
+
+  it('gets no copy of a key that is stored', async () => {
+    plantSecretKey('SSM_ENC_KEY', '00000001')
+    const key = { key_label: 'K4_AES', id: 1, key_value: 'ab'.repeat(16), key_type: 'AES' }
+    expect((await harness.ask('POST', '/crypto/store-key', webconsole, key)).body).toMatchObject({ cipher_key: '' })
+  })
+
+  it('is told to the operator, who may miss a key of his own', async () => {
+    const lines: string[] = []
+    const token = { pkcsPath: hsm.module, token: { serial: hsm.serial }, pin: { file: hsm.pinFile } }
+    const log = (line: string) => lines.push(line)
+    const server = await startServer({ ...token, bindAddr: '127.0.0.1:0' }, { authentication: 'none', log })
+    await server.close()
+    expect(lines).toEqual([expect.stringMatching(/^ssm: the token has 3 secret keys that are no private objects/)])
+  })
+
+  it('is no signing key that a rotation would have to keep', async () => {
+    const rotation = await rotateSigningKey(harness.client, harness.store, { revoke: true })
+    expect(rotation).toEqual({ made: 2, kept: [], removed: [1] })
+  })
+})
