@@ -8,7 +8,7 @@ const EXTERNAL_KINDS = {
   K4_DES3: { family: 'DES3', bytes: [24] },
 } as const satisfies Record<string, { family: KeyFamily; bytes: readonly number[] }>
 
-const EXTERNAL_LABELS = Object.keys(EXTERNAL_KINDS)
+export const EXTERNAL_LABELS: readonly string[] = Object.keys(EXTERNAL_KINDS)
 
 /**
  * The family of the external keys under a label.
@@ -40,6 +40,6 @@ export function requireKeySize(keyLabel: string, value: Uint8Array): void {
   throw new Problem('INVALID_KEY_SIZE', `key_value: got ${value.length} bytes, expected ${bytes.join(' or ')}${hint}`)
 }
 
-function isExternalLabel(label: string): label is keyof typeof EXTERNAL_KINDS {
+export function isExternalLabel(label: string): label is keyof typeof EXTERNAL_KINDS {
   return Object.hasOwn(EXTERNAL_KINDS, label)
 }

@@ -1,5 +1,6 @@
 import type { BatchItem, BatchResult, Client, Key, Session, Template } from 'pkcs11-pool'
 import type { KeyFamily } from '../crypto/algorithms.js'
+import { isExternalLabel } from '../crypto/external-keys.js'
 import type {
   CipherMechanism,
   Enciphered,
@@ -34,12 +35,12 @@ export class ClientHsm implements Hsm {
     return this.#guarded(await this.#client.keys.find({ class: SECRET_KEY }), {})
   }
 
-  /** Those that only somebody with the PIN can have put there. */
+  /** Those that only somebody with the PIN can have put there, and those of a SIM's maker. */
   async #guarded(found: readonly Key[], filter: Template): Promise<KeyDetails[]> {
-    if (found.length === 0) return []
+    if (found.every(({ label }) => isExternalLabel(label))) return found.flatMap(storedKey)
     const handles = await this.#client.withSession((session) => session.findObjects({ ...GUARDED, ...filter }))
     const guarded = new Set(handles)
-    return found.filter(({ handle }) => guarded.has(handle)).flatMap(storedKey)
+    return found.filter(({ handle, label }) => isExternalLabel(label) || guarded.has(handle)).flatMap(storedKey)
   }
 
   encrypt(key: StoredKey, mechanism: CipherMechanism, plain: Uint8Array): Promise<Buffer> {

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto'
+import { createCipheriv, generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { calculateJwkThumbprint, decodeProtectedHeader } from 'jose'
@@ -98,6 +98,17 @@ describe('an object that was put on the token without its PIN', () => {
     const own = { handle: expect.any(Number), id: 1, size_bits: 256 }
     expect((await ask('/crypto/get-data-keys', { key_label: OWN_LABEL })).body.keys).toEqual([own])
     expect((await ask('/crypto/get-all-keys', {})).body.keys_by_label).toEqual({ [OWN_LABEL]: [own] })
+  })
+
+  it('decrypts where it is a SIM’s maker’s: tools that put those on a token make not all of them private', async () => {
+    plantSecretKey('K4_AES', '00000007')
+    const cipher = createCipheriv('aes-256-ecb', Buffer.alloc(32), null).setAutoPadding(false)
+    const body = { key_label: 'K4_AES', id: 7, encryption_algorithm: 1, cipher: '' }
+    body.cipher = Buffer.concat([cipher.update(Buffer.alloc(16, 5)), cipher.final()]).toString('hex')
+    expect((await harness.ask('POST', '/crypto/decrypt', webconsole, body)).body).toMatchObject({
+      plain: '05'.repeat(16),
+    })
+    expect((await harness.ask('POST', '/crypto/get-key', webconsole, { key_label: 'K4_AES', id: 7 })).status).toBe(200)
   })
 
   it('gets no copy of a key that is stored', async () => {
