@@ -137,7 +137,7 @@ export class Client extends CryptoOperations implements CryptoClient {
   /**
    * Takes another PIN in the place of the one there is, without a restart: after it was changed at the token, or after the one there
    * was has been rejected. Sessions that are open stay logged in; where nobody is, it is sent at once, and then rejects as a
-   * first login would. A PIN that the token has called wrong is not taken again.
+   * first login would. A PIN that this client's token has ever called wrong is not taken again.
    *
    * ```ts
    * await client.setCredentials({ pin: { file: '/run/credentials/hsm-pin' } })

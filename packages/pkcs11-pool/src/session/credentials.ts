@@ -15,8 +15,15 @@ export class Credentials {
   #accepted = false
   #unanswered = 0
 
-  /** Without a PIN there is nothing to log in with. */
-  constructor(readonly pin: NativePin | undefined) {}
+  readonly #answeredLate: () => void
+
+  /** Without a PIN there is nothing to log in with. `answeredLate` is told when a call that was given up has returned. */
+  constructor(
+    readonly pin: NativePin | undefined,
+    answeredLate: () => void,
+  ) {
+    this.#answeredLate = answeredLate
+  }
 
   /** Why the PIN is not sent any more; undefined while it may be. */
   get rejection(): Pkcs11PoolError | undefined {
@@ -28,21 +35,30 @@ export class Credentials {
     return this.#accepted
   }
 
-  /** @throws CREDENTIALS_REJECTED; OPERATION_TIMEOUT while a call with it has not returned */
-  checkSendable(): void {
-    if (this.#rejection !== undefined) throw this.#rejection
-    if (this.#unanswered > 0) {
-      throw new Pkcs11PoolError(
-        'OPERATION_TIMEOUT',
-        'an earlier C_Login has not returned from the module; no second one is sent beside it, so that a wrong PIN fails once only',
-      )
-    }
+  /** Whether a call with it has not returned. */
+  get unanswered(): boolean {
+    return this.#unanswered > 0
+  }
+
+  /** Whether the token has said that it is wrong. */
+  get wrong(): boolean {
+    return this.#rejection instanceof CryptokiError && WRONG_PIN.has(this.#rejection.rv)
+  }
+
+  /** Whether `other` is the same PIN. */
+  is(other: NativePin): boolean {
+    return this.pin?.equals(other) === true
   }
 
   /** Latches. */
   reject(message: string): Pkcs11PoolError {
     this.#rejection = new Pkcs11PoolError('CREDENTIALS_REJECTED', message)
     return this.#rejection
+  }
+
+  /** What it was rejected for may be over: an operator has acted. */
+  forgive(): void {
+    this.#rejection = undefined
   }
 
   /**
@@ -54,9 +70,13 @@ export class Credentials {
     return {
       notSent: over,
       returned: (rv) => {
-        if (hangs) this.#unanswered -= 1
         this.#answered(rv)
-        if (!hangs) over()
+        if (!hangs) {
+          over()
+          return
+        }
+        this.#unanswered -= 1
+        this.#answeredLate()
       },
       hangs: () => {
         hangs = true
@@ -64,12 +84,6 @@ export class Credentials {
         over()
       },
     }
-  }
-
-  /** Whether the token has said that this PIN is wrong, and `other` is the same. */
-  rejectedAlready(other: NativePin): boolean {
-    if (!(this.#rejection instanceof CryptokiError) || this.pin === undefined) return false
-    return WRONG_PIN.has(this.#rejection.rv) && this.pin.equals(other)
   }
 
   /** Latches where the answer is about the PIN. That somebody is logged in already says nothing of it. */

@@ -7,10 +7,11 @@ import { RETURN_VALUES } from '../pkcs11/return-values.js'
 import type { ObjectHandle } from './arguments.js'
 import { type CallContext, nextCall } from './call-context.js'
 import { Contact } from './contact.js'
-import { Credentials } from './credentials.js'
+import type { Credentials } from './credentials.js'
 import { bounded, Deadline, nothingSent } from './deadline.js'
 import type { KnownToken } from './known-tokens.js'
 import { isGeneralError, patiently } from './patience.js'
+import { Pins } from './pins.js'
 import { isPublic, showsSessionEnded } from './session-state.js'
 
 /** What a login needs of its token. */
@@ -37,7 +38,7 @@ export interface LoginTarget {
 export class Login {
   readonly contact: Contact
   readonly #target: LoginTarget
-  #credentials: Credentials
+  readonly #pins: Pins
   readonly #onLogin: (generation: number) => void
   #anchor: EngineSession | undefined
   #loggedIn = false
@@ -54,13 +55,13 @@ export class Login {
   constructor(target: LoginTarget, pin: NativePin | undefined, onLogin: (generation: number) => void) {
     this.#target = target
     this.contact = new Contact(target.engine)
-    this.#credentials = new Credentials(pin)
+    this.#pins = new Pins(pin)
     this.#onLogin = onLogin
   }
 
   /** Why the PIN is not sent any more; undefined while it may be. */
   get rejection(): Pkcs11PoolError | undefined {
-    return this.#credentials.rejection
+    return this.#pins.current.rejection
   }
 
   /** The session that holds the login, once there is one; it may have ended since. */
@@ -90,7 +91,7 @@ export class Login {
 
   /** Resolves once the anchor is open and logged in; callers at the same time share one attempt. @throws CREDENTIALS_REJECTED and others */
   ensure(): Promise<void> {
-    const { rejection } = this.#credentials
+    const { rejection } = this.#pins.current
     if (rejection !== undefined) return Promise.reject(rejection)
     if (this.#loggedIn && this.#anchor?.lost === false) return Promise.resolve()
     this.#underWay ??= this.#hold().finally(() => {
@@ -114,25 +115,22 @@ export class Login {
   }
 
   /**
-   * Takes another PIN in the place of the one there is, once nothing that sends it is under way. Who is logged in stays so.
+   * Takes another PIN, which is its own from now on, in the place of the one there is, once nothing that sends it is under way. Who is logged
+   * in stays so.
    *
-   * @returns the PIN that was replaced, for its owner to wipe
-   * @throws CREDENTIALS_REJECTED where it is the one that the token has rejected
+   * @throws CREDENTIALS_REJECTED where the token has called it wrong before; OPERATION_TIMEOUT, POOL_CLOSED
    */
-  replacePin(pin: NativePin): Promise<NativePin | undefined> {
+  replacePin(pin: NativePin): Promise<void> {
     return this.#inTurn(async () => {
-      const before = this.#credentials
-      if (before.rejectedAlready(pin)) {
-        throw new Pkcs11PoolError(
-          'CREDENTIALS_REJECTED',
-          'the new PIN is the one that the token has rejected, so it is not sent; give the right one, or make a new client if the ' +
-            "token's PIN was changed to it since",
-        )
-      }
-      this.#credentials = new Credentials(pin)
-      if (before.pin === undefined) this.#loggedIn = false
-      return before.pin
+      const hadNone = this.#pins.current.pin === undefined
+      this.#pins.replace(pin)
+      if (hadNone) this.#loggedIn = false
     })
+  }
+
+  /** Wipes every PIN it was given: none is taken or sent any more. */
+  forgetPins(): void {
+    this.#pins.wipe()
   }
 
   /**
@@ -181,8 +179,8 @@ export class Login {
     let sent = false
     try {
       await bounded(turn, signal, deadline, nothingSent('waiting for other uses of the PIN'))
-      const credentials = this.#credentials
-      credentials.checkSendable()
+      this.#pins.checkSendable()
+      const credentials = this.#pins.current
       sent = true
       // The turn is the call's until it has ended, or hangs, also where its caller has gone: the PIN may be rejected still.
       return await call({ ...nextCall(context), watch: credentials.watch(done) }, credentials.pin)
@@ -243,7 +241,7 @@ export class Login {
   }
 
   async #isSeen(anchor: EngineSession): Promise<boolean> {
-    if (this.#credentials.pin === undefined) return false
+    if (this.#pins.current.pin === undefined) return false
     const { engine, timeoutMs } = this.#target
     try {
       return !(await isPublic(engine, anchor, timeoutMs))
@@ -256,9 +254,9 @@ export class Login {
 
   /** C_Login, where it may be sent and the token is there. @returns whether it was this call that logged in */
   async #send(session: EngineSession): Promise<boolean> {
-    const credentials = this.#credentials
+    const credentials = this.#pins.current
     if (credentials.pin === undefined) return false
-    credentials.checkSendable()
+    this.#pins.checkSendable()
     const { engine, slot, timeoutMs } = this.#target
     const read = () => engine.run(Operation.TOKEN_INFO, undefined, { timeoutMs }, slot)
     const token = (await patiently(read)) as NativeTokenInfo
@@ -297,7 +295,7 @@ export class Login {
 
   /** A new generation: handles of private objects found before it are dead. */
   #began(): void {
-    if (this.#credentials.pin === undefined) return
+    if (this.#pins.current.pin === undefined) return
     this.#generation += 1
     this.#onLogin(this.#generation)
   }

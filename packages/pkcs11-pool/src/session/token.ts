@@ -41,7 +41,6 @@ export interface TokenOptions {
 export class Token implements LoginTarget {
   readonly login: Login
   readonly #flags: number
-  #pin: NativePin | undefined
   readonly #selector: TokenSelector
   #found: FoundSlot
 
@@ -52,7 +51,6 @@ export class Token implements LoginTarget {
     pin: NativePin | undefined,
     options: TokenOptions,
   ) {
-    this.#pin = pin
     this.#found = found
     this.#selector = options.token
     this.#flags = SESSION_FLAGS.CKF_SERIAL_SESSION | (options.readOnly ? 0 : SESSION_FLAGS.CKF_RW_SESSION)
@@ -103,9 +101,7 @@ export class Token implements LoginTarget {
     const pin = createPin(source)
     try {
       await this.engine.run(Operation.LOAD_PIN, undefined, { timeoutMs: this.timeoutMs }, pin)
-      const before = await this.login.replacePin(pin)
-      this.#pin = pin
-      before?.wipe()
+      await this.login.replacePin(pin)
     } catch (error) {
       pin.wipe()
       throw error
@@ -197,7 +193,7 @@ export class Token implements LoginTarget {
     }
     const { hung } = this.engine.stats()
     await unload(this.engine, Math.max(0, until - systemClock.now()))
-    this.#pin?.wipe()
+    this.login.forgetPins()
     return { hung }
   }
 }

@@ -87,3 +87,37 @@ test('what is not a PIN is refused without a word of it', async () => {
   await client.close()
   expect(await rejection(client.setCredentials({ pin: right }))).toMatchObject({ code: 'POOL_CLOSED' })
 })
+
+test('a PIN that was rejected before the last one is not sent again either', async () => {
+  const client = await open({ pin: wrong, connect: 'lazy' })
+  await rejection(encrypt(client))
+  await rejection(client.setCredentials({ pin: { value: 'another' } }))
+  const before = module.calls('C_Login')
+  for (const pin of [wrong, { value: 'another' }, wrong]) {
+    expect(await rejection(client.setCredentials({ pin }))).toMatchObject({
+      code: 'CREDENTIALS_REJECTED',
+      message: expect.stringContaining('not sent'),
+    })
+  }
+  expect(module.calls('C_Login')).toBe(before)
+  await client.setCredentials({ pin: right })
+  expect(await rejection(client.setCredentials({ pin: wrong }))).toMatchObject({ code: 'CREDENTIALS_REJECTED' })
+  expect(await encrypt(client)).toHaveLength(32)
+})
+
+test('beside a login that is not answered no PIN is sent, and the one that it rejects late is known to be wrong', async () => {
+  const client = await open({ pin: wrong, connect: 'lazy', pool: { createTimeoutMs: 500 } })
+  const before = module.calls('C_Login')
+  module.hang('C_Login', { times: 1 })
+  await rejection(encrypt(client))
+  while (client.stats().engine.hung === 0) await new Promise(setImmediate)
+  for (const pin of [wrong, right, wrong, right]) {
+    expect(await rejection(client.setCredentials({ pin }))).toMatchObject({ code: 'OPERATION_TIMEOUT' })
+  }
+  expect(module.calls('C_Login') - before).toBe(1)
+  module.release()
+  while (client.stats().engine.hung > 0) await new Promise(setImmediate)
+  expect(await rejection(client.setCredentials({ pin: wrong }))).toMatchObject({ code: 'CREDENTIALS_REJECTED' })
+  expect(await encrypt(client)).toHaveLength(32)
+  expect(module.calls('C_Login') - before).toBe(2)
+})
