@@ -32,3 +32,9 @@ export const tooManyAttempts = (waitMs: number) => {
     headers: { 'retry-after': String(seconds) },
   })
 }
+
+/** Of whomever: that says nothing of the account or its password. */
+export const tooManyLogins = () =>
+  new Problem('RATE_LIMITED', 'too many passwords are being checked already: try again in 1 s', {
+    headers: { 'retry-after': '1' },
+  })
