@@ -22,6 +22,17 @@ export const invalidUser = () =>
     headers: { 'www-authenticate': CHALLENGE },
   })
 
+/** Of a connection that is open since before the roots changed. */
+export const certificateNotBelieved = () =>
+  new Problem(
+    'UNAUTHORIZED',
+    'the certificate of this connection is not believed any more: connect again with one that is',
+    {
+      error: 'invalid user',
+      headers: { 'www-authenticate': CHALLENGE },
+    },
+  )
+
 export const invalidOperation = () =>
   new Problem('FORBIDDEN', 'this account’s role may not do this', { error: 'invalid operation for the user' })
 
