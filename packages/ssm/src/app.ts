@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Client } from 'pkcs11-pool'
+import { certificateNotBelieved } from './auth/auth-problems.js'
 import type { Authentication } from './auth/authentication.js'
 import { DEFAULTS, type SsmConfig } from './config/config.js'
 import { describeRoutes } from './documentation/openapi.js'
@@ -138,6 +139,7 @@ export function buildApp(options: AppOptions): App {
   app.addHook('onRequest', (request, reply, next) => {
     requireOneHost(request.raw, request.originalUrl)
     if (hosts === 'loopback') requireLoopbackHost(request.headers.host)
+    if (tls?.believes(request.raw.socket) === false) throw certificateNotBelieved()
     // before the body is read: what it says does not matter where nothing is
     if (request.is404) throw methods.problemFor(request.method, pathOf(request))
     reply.headers({ 'cache-control': 'no-store', 'x-request-id': request.id })

@@ -24,6 +24,12 @@ export class CertificateMaker {
     return this.#make(subject, ['-addext', 'basicConstraints=critical,CA:TRUE'])
   }
 
+  /** One that a root signed, and that signs others. */
+  intermediate(by: Certificate, subject: string): Certificate {
+    const signed = ['-CA', by.certFile, '-CAkey', by.keyFile]
+    return this.#make(subject, ['-addext', 'basicConstraints=critical,CA:TRUE', ...signed])
+  }
+
   /** One that a root signed, good for this machine. */
   signed(by: Certificate, subject: string): Certificate {
     const names = [

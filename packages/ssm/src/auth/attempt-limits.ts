@@ -10,8 +10,8 @@ const LIMITS = {
 
 /** An attempt that has been counted. */
 export interface Attempt {
-  /** gives it back: it succeeded, and only failures count */
-  succeeded(): void
+  /** gives it back: only those count in which the password was compared and did not fit */
+  giveBack(): void
 }
 
 /** Counts attempts to log in, by account and address. */
@@ -39,7 +39,7 @@ export class AttemptLimits {
     if (wait > 0) return wait
     for (const [buckets, name] of wanted) buckets.take(name)
     return {
-      succeeded: () => {
+      giveBack: () => {
         for (const [buckets, name] of wanted) buckets.giveBack(name)
       },
     }

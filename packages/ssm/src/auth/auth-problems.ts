@@ -22,6 +22,17 @@ export const invalidUser = () =>
     headers: { 'www-authenticate': CHALLENGE },
   })
 
+/** Of a connection that is open since before the roots changed. */
+export const certificateNotBelieved = () =>
+  new Problem(
+    'UNAUTHORIZED',
+    'the certificate of this connection is not believed any more: connect again with one that is',
+    {
+      error: 'invalid user',
+      headers: { 'www-authenticate': CHALLENGE },
+    },
+  )
+
 export const invalidOperation = () =>
   new Problem('FORBIDDEN', 'this account’s role may not do this', { error: 'invalid operation for the user' })
 
@@ -32,3 +43,9 @@ export const tooManyAttempts = (waitMs: number) => {
     headers: { 'retry-after': String(seconds) },
   })
 }
+
+/** Of whomever: that says nothing of the account or its password. */
+export const tooManyLogins = () =>
+  new Problem('RATE_LIMITED', 'too many passwords are being checked already: try again in 1 s', {
+    headers: { 'retry-after': '1' },
+  })

@@ -2,9 +2,7 @@ import type { Accounts, Credentials } from '../accounts/accounts.js'
 import { DECOY_HASH } from '../accounts/password.js'
 import { PasswordChecks, TooManyChecks } from '../accounts/password-checks.js'
 import type { AttemptLimits } from './attempt-limits.js'
-import { invalidUser, tooManyAttempts } from './auth-problems.js'
-
-const BUSY_WAIT_MS = 1_000
+import { invalidUser, tooManyAttempts, tooManyLogins } from './auth-problems.js'
 
 /** Decides who is who they say they are. */
 export class Login {
@@ -31,15 +29,17 @@ export class Login {
   async #check(serviceId: string, password: string, address: string): Promise<Credentials | undefined> {
     const attempt = this.#limits.begin(serviceId, address)
     if (typeof attempt === 'number') throw tooManyAttempts(attempt)
-    const account = await this.#accounts.credentials(serviceId)
     try {
+      const account = await this.#accounts.credentials(serviceId)
       const matches = await this.#checks.matches(password, account?.passwordHash ?? DECOY_HASH)
       if (!matches || account === undefined || account.disabledAt !== undefined) return undefined
+      attempt.giveBack()
+      return account
     } catch (error) {
-      if (error instanceof TooManyChecks) throw tooManyAttempts(BUSY_WAIT_MS)
+      // nothing was compared: whoever knows the password must not be locked out by that
+      attempt.giveBack()
+      if (error instanceof TooManyChecks) throw tooManyLogins()
       throw error
     }
-    attempt.succeeded()
-    return account
   }
 }

@@ -22,15 +22,60 @@ export interface RotationOptions {
   now?: Date
 }
 
+/** Another process is at it, or was when it ended. */
+export class RotationUnderWay extends Error {
+  constructor(beganAt: string, leftMs: number) {
+    super(
+      `another rotation of ${JWT_KEY_LABEL} began at ${beganAt} and is not over: wait until it is, or, where it was interrupted, try again in ` +
+        `${Math.ceil(leftMs / 1000)} s`,
+    )
+    this.name = 'RotationUnderWay'
+  }
+}
+
+/** Stands among the ids of keys for a rotation that is under way; no key has it. */
+const CLAIM = -1
+/** How long, in milliseconds, a rotation may take: one that was interrupted holds the next one up for that long. */
+const ROTATION_MS = 300_000
+
 /**
  * Makes a new key to sign tokens with. Older ones stay until no token of theirs can be good any more, and are removed by the first
  * rotation after that.
+ *
+ * @throws RotationUnderWay where another has not ended; nothing was changed then
  */
-export async function rotateSigningKey(
-  client: Client,
-  store: Store,
-  { revoke, now = new Date() }: RotationOptions,
-): Promise<Rotation> {
+export async function rotateSigningKey(client: Client, store: Store, options: RotationOptions): Promise<Rotation> {
+  const claim = new Date().toISOString()
+  await claimRotation(store, claim)
+  try {
+    return await rotate(client, store, options)
+  } finally {
+    await store.deleteFrom('signing_keys').where('key_id', '=', CLAIM).where('created_at', '=', claim).execute()
+  }
+}
+
+/** Sees to it that there is one rotation at a time, in all processes on the store. @throws RotationUnderWay */
+async function claimRotation(store: Store, claim: string): Promise<void> {
+  const staleBefore = new Date(Date.parse(claim) - ROTATION_MS).toISOString()
+  const { numInsertedOrUpdatedRows } = await store
+    .insertInto('signing_keys')
+    .values({ key_id: CLAIM, created_at: claim })
+    .onConflict((conflict) =>
+      conflict.column('key_id').doUpdateSet({ created_at: claim }).where('signing_keys.created_at', '<=', staleBefore),
+    )
+    .executeTakeFirstOrThrow()
+  if (numInsertedOrUpdatedRows === 1n) return
+  const other = await store
+    .selectFrom('signing_keys')
+    .select('created_at')
+    .where('key_id', '=', CLAIM)
+    .executeTakeFirst()
+  // it may have ended just now
+  const beganAt = other?.created_at ?? claim
+  throw new RotationUnderWay(beganAt, Date.parse(beganAt) + ROTATION_MS - Date.parse(claim))
+}
+
+async function rotate(client: Client, store: Store, { revoke, now = new Date() }: RotationOptions): Promise<Rotation> {
   const before = (await readPublicKeys(client, JWT_KEY_LABEL)).toSorted((a, b) => a.id - b.id)
   const made = (before.at(-1)?.id ?? 0) + 1
   await createSigningKey(client, JWT_KEY_LABEL, made)

@@ -1,5 +1,6 @@
 import { ERROR_HELP, type ErrorCode, Pkcs11PoolError } from 'pkcs11-pool'
 import { AuditBroken } from '../audit/chain-verifier.js'
+import { RotationUnderWay } from '../auth/rotate-signing-key.js'
 import { SigningKeyMissing } from '../auth/signing-keys.js'
 import { ConfigError } from '../config/config-error.js'
 import { packageVersion } from '../package-version.js'
@@ -65,7 +66,8 @@ function isConfiguration(error: unknown): boolean {
 function describe(error: unknown): string {
   if (error instanceof Pkcs11PoolError)
     return `${error.message} (${error.code})\nssm: next: ${ERROR_HELP[error.code].action}`
-  if (error instanceof ConfigError || error instanceof SigningKeyMissing) return error.message
+  if (error instanceof ConfigError || error instanceof SigningKeyMissing || error instanceof RotationUnderWay)
+    return error.message
   if (error instanceof AuditBroken)
     return `the audit is not what was written: ${error.message}\nssm: next: ${BROKEN_HELP}`
   if (error instanceof StoreError) return `${error.message} (${error.code})${storeHelp(error.code)}`

@@ -32,7 +32,8 @@ function fromFastify(error: FastifyError): Problem {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return new Problem(
         'PAYLOAD_TOO_LARGE',
-        'the body is too large, expected at most 1 MiB unless the operator allows more; encrypt large data under a key of your own',
+        'the body is too large, expected at most 16 KiB to log in, and else 1 MiB unless the operator allows more; encrypt large data under a ' +
+          'key of your own',
       )
     case 'FST_ERR_CTP_EMPTY_JSON_BODY':
       return new Problem('INVALID_JSON', 'the body is empty, expected a JSON object')

@@ -19,6 +19,7 @@ export interface Certificates {
   digest: string
   /** the same of the trusted roots alone */
   trust: string
+  roots: readonly X509Certificate[]
   /** when the certificate ends */
   validTo: Date
 }
@@ -39,7 +40,7 @@ export function readCertificates({ certFile, keyFile, caFile }: TlsFiles): Certi
     )
   }
   const ca = caFile === undefined ? undefined : read(caFile, 'caFile', 'a file with certificates in PEM')
-  if (ca !== undefined) certificatesIn(ca, caFile ?? '', 'caFile')
+  const roots = ca === undefined ? [] : certificatesIn(ca, caFile ?? '', 'caFile')
   // of both: what TLS 1.2 takes is not offered, whatever else the context is used for
   const options: SecureContextOptions = { cert, key, minVersion: 'TLSv1.3', ...(ca !== undefined && { ca }) }
   try {
@@ -56,6 +57,7 @@ export function readCertificates({ certFile, keyFile, caFile }: TlsFiles): Certi
     options,
     digest: digestOf(cert, key, ca ?? Buffer.alloc(0)),
     trust: digestOf(ca ?? Buffer.alloc(0)),
+    roots,
     validTo: new Date(leaf.validTo),
   }
 }

@@ -1,8 +1,10 @@
+import type { X509Certificate } from 'node:crypto'
 import { type FSWatcher, watch } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { type Server as TlsServer, TLSSocket } from 'node:tls'
 import type { Socket } from 'node:net'
 import { type Certificates, readCertificates, type TlsFiles } from './certificate-files.js'
+import { isBelieved } from './trust.js'
 
 /** How long, in milliseconds, after a change the files are read: certificate and key are written one after the other. */
 const SETTLE_MS = 100
@@ -19,18 +21,25 @@ type Log = (line: string) => void
 export class TlsIdentity {
   readonly #files: TlsFiles
   readonly #log: Log
+  readonly #now: () => number
   readonly #servers = new Set<TlsServer>()
   readonly #watchers: FSWatcher[] = []
   /** the roots by which each connection's certificate was believed */
   readonly #trust = new WeakMap<TLSSocket, string>()
+  /** whose signature a certificate has, which Node tells only now; who is further from it has to connect again when the roots change */
+  readonly #issuers = new WeakMap<TLSSocket, X509Certificate>()
   #trustSince = Number.NEGATIVE_INFINITY
   #current: Certificates
   #settling: NodeJS.Timeout | undefined
 
-  /** @throws ConfigError where the files cannot be used */
-  constructor(files: TlsFiles, log: Log) {
+  /**
+   * @param now milliseconds of a clock that never goes back
+   * @throws ConfigError where the files cannot be used
+   */
+  constructor(files: TlsFiles, log: Log, now: () => number = () => performance.now()) {
     this.#files = files
     this.#log = log
+    this.#now = now
     this.#current = readCertificates(files)
     this.#tellEnd()
   }
@@ -49,14 +58,26 @@ export class TlsIdentity {
     this.#servers.add(server)
     server.on('secureConnection', (socket) => {
       // one that was being made while the roots changed may have either, so it counts as old
-      const isSure = performance.now() - this.#trustSince > HANDSHAKE_MS
+      const isSure = this.#now() - this.#trustSince > HANDSHAKE_MS
       this.#trust.set(socket, isSure ? this.#current.trust : '')
+      const issuer = this.mutual ? socket.getPeerX509Certificate()?.issuerCertificate : undefined
+      if (issuer !== undefined) this.#issuers.set(socket, issuer)
     })
   }
 
   /** Whether a connection's certificate was believed by roots that may not be believed any more. */
-  isOutdated(socket: Socket): boolean {
+  isOutdated(socket: Socket): socket is TLSSocket {
     return this.mutual && socket instanceof TLSSocket && this.#trust.get(socket) !== this.#current.trust
+  }
+
+  /** Whether the certificate of a connection is believed now, by the roots there are. */
+  believes(socket: Socket): boolean {
+    if (!this.isOutdated(socket)) return true
+    const certificate = socket.getPeerX509Certificate()
+    const between = this.#issuers.get(socket)
+    return (
+      certificate !== undefined && isBelieved(certificate, between === undefined ? [] : [between], this.#current.roots)
+    )
   }
 
   /** Reads the files anew, and says what came of it. */
@@ -69,7 +90,7 @@ export class TlsIdentity {
       }
       // a context of its own has ticket keys of its own, so that no session of before is resumed past the new roots
       for (const server of this.#servers) server.setSecureContext(next.options)
-      if (next.trust !== this.#current.trust) this.#trustSince = performance.now()
+      if (next.trust !== this.#current.trust) this.#trustSince = this.#now()
       this.#current = next
     } catch (error) {
       this.#log(

@@ -108,6 +108,30 @@ describe('requests that each open a session of their own', () => {
 })
 
 describe('requests beyond those that may wait', () => {
+  it('are not those whose bodies have not come: whoever sends none would keep everybody out', async () => {
+    const limits = { ...DEFAULT_LIMITS, maxRequestsWaiting: 3 }
+    const harness = await startAuthHarness(hsm, undefined, { config: { limits } })
+    const token = await harness.token('udm', await harness.add('udm', 'udm'))
+    const port = await listen(harness.app)
+    const slow = Array.from({ length: 4 }, () => connect(port, '127.0.0.1'))
+    const head = 'POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n'
+    for (const socket of slow) socket.write(`${head}Content-Length: 99\r\nExpect: 100-continue\r\n\r\n`)
+    // that the server says so shows that the request is being served
+    for (const [said] of await Promise.all(slow.map((socket) => once(socket, 'data'))))
+      expect(String(said)).toMatch(/^HTTP\/1.1 100 /)
+    expect((await harness.ask('GET', '/crypto/health-check', token)).status).toBe(200)
+    for (const socket of slow) socket.destroy()
+    await harness.close()
+  })
+
+  it('hold little memory before anybody is known: a body to log in with is small', async () => {
+    const harness = await startAuthHarness(hsm)
+    const body = { service_id: 'udm', password: 'x'.repeat(16 * 1024) }
+    const refused = await harness.ask('POST', '/login', undefined, body)
+    expect(refused.body).toMatchObject({ error: 'PAYLOAD_TOO_LARGE', detail: expect.stringContaining('16 KiB') })
+    await harness.close()
+  })
+
   it('are answered 503 at once, until one of those under way is done, or its client has gone', async () => {
     const wrapped = createWrappedModule(hsm)
     const harness = await startHarness(

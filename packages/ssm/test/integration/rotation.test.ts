@@ -1,7 +1,10 @@
 import { decodeProtectedHeader } from 'jose'
+import { createClient } from 'pkcs11-pool'
+import { createWrappedModule } from 'testkit'
 import { useSoftHsmToken } from 'testkit/vitest'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { rotateSigningKey } from '../../src/auth/rotate-signing-key.js'
+import { encodeKeyId } from '../../src/hsm/key-id.js'
 import { type AuthHarness, startAuthHarness } from '../auth-harness.js'
 
 const hsm = useSoftHsmToken()
@@ -21,6 +24,11 @@ const rotate = (hours: number, revoke = false) =>
 
 async function status(token: string): Promise<number> {
   return (await harness.ask('GET', '/crypto/health-check', token)).status
+}
+
+/** Looks again with each turn of the loop until something is so; the test's own time limit is the limit. */
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setImmediate(resolve))
 }
 
 describe('rotating the key that signs tokens', () => {
@@ -51,5 +59,52 @@ describe('rotating the key that signs tokens', () => {
     harness.advance(10_000)
     expect(await status(await harness.token('udm', password))).toBe(200)
     expect(await harness.client.keys.find({ label: 'JWT_SIGNING_KEY' })).toHaveLength(2)
+  })
+})
+
+describe('a rotation', () => {
+  it('is refused while another process does it, and changes nothing then', async () => {
+    const wrapped = createWrappedModule(hsm)
+    const other = await createClient({
+      module: wrapped.module,
+      token: { label: hsm.label },
+      pin: { file: hsm.pinFile },
+    })
+    const keys = () => harness.client.keys.find({ label: 'JWT_SIGNING_KEY', class: 'CKO_PRIVATE_KEY' })
+    const before = (await keys()).length
+    wrapped.hang('C_GenerateKeyPair')
+    const under = rotateSigningKey(other, harness.store, { revoke: true })
+    await until(() => wrapped.hanging() === 1)
+    const refused = rotateSigningKey(other, harness.store, { revoke: true })
+    await expect(refused).rejects.toThrow(
+      /^another rotation of JWT_SIGNING_KEY began at .* and is not over: .*try again in \d+ s$/,
+    )
+    expect(await keys()).toHaveLength(before)
+    wrapped.release()
+    const { made, removed } = await under
+    expect((await keys()).map(({ id }) => id)).toEqual([encodeKeyId(made)])
+    expect(removed).toHaveLength(before)
+    // one that broke off holds nobody up for ever
+    await harness.store
+      .insertInto('signing_keys')
+      .values({ key_id: -1, created_at: new Date(0).toISOString() })
+      .execute()
+    expect((await rotateSigningKey(other, harness.store, { revoke: true })).removed).toEqual([made])
+    await other.close()
+    wrapped.remove()
+  })
+
+  it('lets the next go on where it failed', async () => {
+    const wrapped = createWrappedModule(hsm)
+    const other = await createClient({
+      module: wrapped.module,
+      token: { label: hsm.label },
+      pin: { file: hsm.pinFile },
+    })
+    wrapped.fail('C_GenerateKeyPair', 'CKR_DEVICE_MEMORY', { times: 1 })
+    await expect(rotateSigningKey(other, harness.store, { revoke: true })).rejects.toThrow('CKR_DEVICE_MEMORY')
+    expect((await rotateSigningKey(other, harness.store, { revoke: true })).kept).toEqual([])
+    await other.close()
+    wrapped.remove()
   })
 })

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import { useSoftHsmToken } from 'testkit/vitest'
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { TlsIdentity } from '../../src/tls/tls-identity.js'
+import { HANDSHAKE_MS, TlsIdentity } from '../../src/tls/tls-identity.js'
 import { type AuthHarness, startAuthHarness } from '../auth-harness.js'
 import { type Certificate, CertificateMaker } from '../certificates.js'
 import { listen, sendRaw, TlsClient } from '../connections.js'
@@ -30,14 +30,16 @@ let heard: () => void = () => {}
 let harness: AuthHarness
 let identity: TlsIdentity
 let port: number
+let ahead = 0
 
 beforeAll(async () => {
   use(first)
   writeFileSync(files.caFile, clientsRoot.cert)
-  identity = new TlsIdentity(files, (line) => {
+  const tell = (line: string) => {
     lines.push(line)
     heard()
-  })
+  }
+  identity = new TlsIdentity(files, tell, () => performance.now() + ahead)
   const certificateAccounts = { 'CN=udm,O=Core': 'udm', 'CN=gone,O=Core': 'gone', 'CN=nobody': 'nobody' }
   harness = await startAuthHarness(hsm, undefined, { tls: identity, hosts: 'any', config: { certificateAccounts } })
   await harness.add('udm', 'udm')
@@ -49,6 +51,8 @@ afterEach(() => {
   use(first)
   writeFileSync(files.caFile, clientsRoot.cert)
   identity.reload()
+  // nobody is connecting any more since before that
+  ahead += HANDSHAKE_MS + 1
   lines.length = 0
 })
 afterAll(async () => {
@@ -288,11 +292,40 @@ describe('new certificates', () => {
     writeFileSync(files.caFile, othersRoot.cert)
     identity.reload()
     expect(await resumed(session)).toBe(false)
-    // what is under way is answered, and the connection ends with it
     const last = await client.ask('/crypto/health-check')
-    expect([last.status, last.connection, last.socket === before.socket]).toEqual([200, 'close', true])
+    expect([last.status, last.connection, last.socket === before.socket]).toEqual([401, 'close', true])
+    expect(last.body).toMatchObject({ error: 'invalid user', detail: expect.stringContaining('not believed any more') })
     await expect(client.ask('/crypto/health-check')).rejects.toBeInstanceOf(Error)
     expect(await outcomeOf(as(maker.signed(othersRoot, '/CN=new')))).toBe(OK)
+  })
+
+  it('with other roots do nothing more for a token on a connection whose certificate they do not believe', async () => {
+    const client = clientOf()
+    const token = await harness.token('carried', await harness.add('carried', 'udm'))
+    const headers = { authorization: `Bearer ${token}` }
+    expect((await client.ask('/crypto/health-check', headers)).status).toBe(200)
+    writeFileSync(files.caFile, othersRoot.cert)
+    identity.reload()
+    expect((await client.ask('/crypto/health-check', headers)).status).toBe(401)
+  })
+
+  it('with more roots than before serve what a connection of before asks last', async () => {
+    const between = maker.intermediate(clientsRoot, '/CN=Between')
+    const far = maker.signed(between, '/O=Core/CN=udm')
+    const [near, distant] = [clientOf(), clientOf({ ...far, cert: Buffer.concat([far.cert, between.cert]) })]
+    for (const client of [near, distant]) expect((await client.ask('/crypto/health-check')).status).toBe(200)
+    writeFileSync(files.caFile, Buffer.concat([othersRoot.cert, clientsRoot.cert]))
+    identity.reload()
+    ahead += HANDSHAKE_MS + 1
+    for (const client of [near, distant]) {
+      const last = await client.ask('/crypto/health-check')
+      expect([last.status, last.connection]).toEqual([200, 'close'])
+    }
+    for (const client of [near, distant]) expect((await client.ask('/crypto/health-check')).status).toBe(200)
+    // of the same name, but another key
+    writeFileSync(files.caFile, Buffer.concat([othersRoot.cert, maker.root('/CN=Clients').cert]))
+    identity.reload()
+    for (const client of [near, distant]) expect((await client.ask('/crypto/health-check')).status).toBe(401)
   })
 
   async function sessionOf(options: ConnectionOptions): Promise<Buffer> {

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { DECOY_HASH } from '../../src/accounts/password.js'
 import { type Attempt, AttemptLimits } from '../../src/auth/attempt-limits.js'
+import { Login } from '../../src/auth/login.js'
 
 function start() {
   let now = 0
@@ -13,6 +15,37 @@ function count(attempt: () => Attempt | number): number {
   while (typeof attempt() !== 'number') made++
   return made
 }
+
+/** What passwords are compared with in a moment, so that the test need not wait. */
+const CHEAP = DECOY_HASH.replace('ln=15,r=8,p=3', 'ln=1,r=1,p=1')
+
+describe('a login', () => {
+  it('that was refused because too many are under way does not count against its account', async () => {
+    const { limits } = start()
+    const account = {
+      serviceId: 'udm',
+      role: 'udm',
+      credentialVersion: 1,
+      disabledAt: undefined,
+      createdAt: '',
+      passwordHash: CHEAP,
+    } as const
+    const login = new Login({ credentials: () => Promise.resolve(account) }, limits)
+    const wrong = Array.from({ length: 70 }, (_, at) => login.check('udm', `wrong ${at}`, `10.0.0.${at}`))
+    const codes = (await Promise.allSettled(wrong)).map((each) => (each.status === 'rejected' ? each.reason.code : ''))
+    expect(codes.filter((code) => code === 'RATE_LIMITED')).toHaveLength(4)
+    expect(codes.filter((code) => code === 'UNAUTHORIZED')).toHaveLength(66)
+    let host = 0
+    expect(count(() => limits.begin('udm', `10.0.1.${host++}`))).toBe(100 - 66)
+  })
+
+  it('that could not be decided because the accounts cannot be read does not count either', async () => {
+    const { limits } = start()
+    const login = new Login({ credentials: () => Promise.reject(new Error('away')) }, limits)
+    for (let made = 0; made < 6; made++) await expect(login.check('udm', 'right', '10.0.0.1')).rejects.toThrow('away')
+    expect(count(() => limits.begin('udm', '10.0.0.1'))).toBe(5)
+  })
+})
 
 describe('attempts to log in', () => {
   it('are five for an account from one address, then one each 12 s', () => {
@@ -30,7 +63,7 @@ describe('attempts to log in', () => {
     for (let made = 0; made < 1_000; made++) {
       const attempt = limits.begin('udm', '10.0.0.1')
       expect(attempt).toBeTypeOf('object')
-      if (typeof attempt === 'object') attempt.succeeded()
+      if (typeof attempt === 'object') attempt.giveBack()
     }
   })
 
