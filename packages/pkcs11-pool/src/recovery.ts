@@ -96,8 +96,8 @@ export class Recovery {
   /** Looks at a token that nobody has heard of; a failure counts as one, and where all sessions have ended, for certain. */
   async probe(): Promise<boolean> {
     const { login } = this.#token
-    // Nothing is open yet, or nothing may be sent.
-    if (this.breaker.blocked || login.anchor === undefined || login.rejection !== undefined) return false
+    // Nothing was ever open, or nothing may be sent. Where a new login has failed, only a probe brings the token back without a call.
+    if (this.breaker.blocked || !login.wasHeld || login.rejection !== undefined) return false
     try {
       await this.attempt()
       return !this.breaker.blocked

@@ -41,6 +41,7 @@ export class Login {
   readonly #pins: Pins
   readonly #onLogin: (generation: number) => void
   #anchor: EngineSession | undefined
+  #wasHeld = false
   #loggedIn = false
   #showsInSessions = false
   #underWay: Promise<void> | undefined
@@ -87,6 +88,11 @@ export class Login {
   /** Whether the anchor is open. */
   get held(): boolean {
     return this.#anchor !== undefined
+  }
+
+  /** Whether it has ever been. */
+  get wasHeld(): boolean {
+    return this.#wasHeld
   }
 
   /** Resolves once the anchor is open and logged in; callers at the same time share one attempt. @throws CREDENTIALS_REJECTED and others */
@@ -198,23 +204,37 @@ export class Login {
   }
 
   async #hold(): Promise<void> {
-    const stale = this.#anchor
+    const before = this.#anchor
     this.#anchor = undefined
+    if (before?.lost === false) {
+      try {
+        // Not in one more beside it, for which the token may have no room.
+        await this.#holdIn(before)
+        return
+      } catch (error) {
+        const closed = this.#target.closeSession(before).catch(() => undefined)
+        if (!showsSessionEnded(error)) throw error
+        await closed
+      }
+    }
     const anchor = await this.#target.openSession()
-    // The old one is closed after the new one is open, so that the login does not end in between.
-    if (stale !== undefined) void this.#target.closeSession(stale).catch(() => undefined)
     try {
-      await this.#inTurn(async () => {
-        await this.#send(anchor)
-        this.#began()
-      })
-      this.#showsInSessions = await this.#isSeen(anchor)
-      if (await this.contact.ask(anchor, 'after login', this.#target.timeoutMs)) this.contact.remember('after login')
+      await this.#holdIn(anchor)
     } catch (error) {
-      if (!anchor.lost) void this.#target.closeSession(anchor).catch(() => undefined)
+      void this.#target.closeSession(anchor).catch(() => undefined)
       throw error
     }
+  }
+
+  async #holdIn(anchor: EngineSession): Promise<void> {
+    await this.#inTurn(async () => {
+      await this.#send(anchor)
+      this.#began()
+    })
+    this.#showsInSessions = await this.#isSeen(anchor)
+    if (await this.contact.ask(anchor, 'after login', this.#target.timeoutMs)) this.contact.remember('after login')
     this.#anchor = anchor
+    this.#wasHeld = true
     this.#loggedIn = true
   }
 
