@@ -98,8 +98,8 @@ bool Call::leavesOperationBehind(CK_RV answer, std::optional<CK_RV> done, bool a
 CK_RV Call::leave(CK_RV answer, bool asksLength) {
   if (answer != CKR_OK) counters_.failed.fetch_add(1, std::memory_order_relaxed);
   const unsigned bit = bitOf(traits_.family);
-  if (traits_.phase == Phase::init && cancels_) clear_ |= bit;
-  else if (traits_.phase == Phase::init && answer == CKR_OK) set_ |= bit;
+  // An Init that was refused has begun nothing, and one that was to cancel has cancelled nothing.
+  if (traits_.phase == Phase::init) (cancels_ ? clear_ : set_) |= answer == CKR_OK ? bit : 0;
   else if (ends(traits_.phase, answer, asksLength)) clear_ |= bit;
   return answer;
 }

@@ -127,7 +127,8 @@ void oneShot(const CallSite& site, const Family& family, Step& step) {
     step.out.truncate(step.rv == CKR_OK ? length : 0);
     room = nextGuess(room, length);
   }
-  // Every other return value has ended the operation; this one leaves it active.
+  // Every other return value has ended the operation; this one leaves it active. Where it cannot be cancelled, the session must not be used
+  // again: for this answer, as for a C_Login's below, JavaScript closes it in any case.
   if (step.rv == CKR_BUFFER_TOO_SMALL) cancelOperation(site, family.kind);
 }
 

@@ -1,4 +1,4 @@
-import type { Pkcs11PoolError } from '../errors.js'
+import { CryptokiError, type Pkcs11PoolError } from '../errors.js'
 import type { Engine, EngineSession } from '../pkcs11/engine.js'
 import { mayBeAboutData } from '../pkcs11/judged-data.js'
 
@@ -50,6 +50,8 @@ export class PooledSession {
   /** Remembers what an error says about the session. */
   judge(error: Pkcs11PoolError): void {
     const { category } = error
+    // In a session of the pool's it is a login for one use, which has begun: not every token can end that but with the session.
+    if (error instanceof CryptokiError && error.fn === 'C_Login') this.doubtful = true
     if (category !== 'session' && category !== 'token' && category !== 'module') return
     if (mayBeAboutData(error)) {
       this.suspect = true

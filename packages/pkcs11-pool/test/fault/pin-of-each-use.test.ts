@@ -2,7 +2,13 @@ import { createHash } from 'node:crypto'
 import { createChaos } from 'pkcs11-chaos'
 import { useSoftHsmToken } from 'testkit/vitest'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { type Client, createClient, type OperationOptions, Pkcs11PoolError } from '../../src/index.js'
+import {
+  type Client,
+  type ClientOptions,
+  createClient,
+  type OperationOptions,
+  Pkcs11PoolError,
+} from '../../src/index.js'
 import { until } from '../support/engine-on-token.js'
 import { rejection } from '../support/rejection.js'
 
@@ -14,8 +20,8 @@ const key = { label: 'each use', class: 'CKO_PRIVATE_KEY' } as const
 const reason = new Error('not wanted any more')
 let client: Client
 
-const open = () =>
-  createClient({ module: chaos.modulePath, token: { label: token.label }, pin: { file: token.pinFile } })
+const open = (options: Partial<ClientOptions> = {}) =>
+  createClient({ module: chaos.modulePath, token: { label: token.label }, pin: { file: token.pinFile }, ...options })
 const sign = (options?: OperationOptions) => client.sign(key, 'CKM_ECDSA', hash, options)
 const outcome = (signature: Promise<Buffer>) => signature.then(() => 'signed' as const, codeOf)
 const codeOf = (error: unknown) => (error instanceof Pkcs11PoolError ? error.code : error)
@@ -47,7 +53,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await chaos.rules.clear()
   await client.close()
-  const misuse = await chaos.misuse()
+  const misuse = (await chaos.misuse()).filter(({ kind }) => kind !== 'closed-active')
   if (misuse.length > 0) throw new Error(JSON.stringify(misuse))
 })
 afterAll(() => chaos.close())
@@ -168,3 +174,14 @@ test.each(['is taken back', 'is refused, because that hangs'] as const)(
     session.release()
   },
 )
+
+test('an operation for which the PIN could not be sent shows in no other call: SoftHSM ends it only with its session', async () => {
+  await client.close()
+  client = await open({ pool: { minSize: 0, maxSize: 1 }, retry: { maxAttempts: 1 } })
+  await sign()
+  await chaos.rules.add({ on: 'C_Login', fail: 'CKR_FUNCTION_FAILED', times: 1 })
+  expect(await rejection(sign())).toMatchObject({ rvName: 'CKR_FUNCTION_FAILED', fn: 'C_Login' })
+  await sign()
+  expect(await chaos.misuse()).toMatchObject([{ kind: 'closed-active', function: 'C_CloseSession', count: 1 }])
+  expect(client.stats()).toMatchObject({ created: 2, destroyed: 1 })
+})
