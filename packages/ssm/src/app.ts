@@ -9,6 +9,7 @@ import { describeRoutes } from './documentation/openapi.js'
 import { ClientHsm } from './hsm/client-hsm.js'
 import { LabelKeys } from './hsm/label-keys.js'
 import { Readiness } from './hsm/readiness.js'
+import { addressOf } from './limits/address.js'
 import { createHttpServer } from './listen/http-server.js'
 import { ServiceMetrics } from './metrics/service-metrics.js'
 import { controlAccess } from './plugins/access.js'
@@ -111,6 +112,7 @@ export function buildApp(options: AppOptions): App {
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   const methods = new KnownMethods()
+  const rates = authentication === 'none' || rateLimit === undefined ? undefined : new RateLimit(rateLimit)
   const hsm = new ClientHsm(client)
   metrics.observeClient(client)
   if (audit !== undefined) metrics.observeAudit(audit.log)
@@ -141,13 +143,16 @@ export function buildApp(options: AppOptions): App {
     if (hosts === 'loopback') requireLoopbackHost(request.headers.host)
     if (tls?.believes(request.raw.socket) === false) throw certificateNotBelieved()
     // before the body is read: what it says does not matter where nothing is
-    if (request.is404) throw methods.problemFor(request.method, pathOf(request))
+    if (request.is404) {
+      rates?.countAddress(addressOf(request), reply)
+      throw methods.problemFor(request.method, pathOf(request))
+    }
     reply.headers({ 'cache-control': 'no-store', 'x-request-id': request.id })
     next()
   })
   limitWaiting(app, limits.maxRequestsWaiting)
   controlAccess(app, authentication, {
-    rateLimit: rateLimit === undefined ? undefined : new RateLimit(rateLimit),
+    rateLimit: rates,
     certificateAccounts: new Map(Object.entries(certificateAccounts)),
   })
   if (audit !== undefined) auditRequests(app, audit)

@@ -12,6 +12,7 @@ import { DEFAULTS, defaultMinSessions, type SsmConfig, type SsmDefaults } from '
 import { ConfigError } from './config/config-error.js'
 import { requireListening } from './config/listening.js'
 import { type DataFolder, dataFolder } from './data/data-folder.js'
+import { FolderLock } from './data/folder-lock.js'
 import { useSoftHsmOf } from './data/soft-hsm.js'
 import { FailureLog } from './failure-log.js'
 import { tellUnguardedKeys } from './hsm/unguarded-keys.js'
@@ -62,7 +63,7 @@ const CLIENT_CLOSE_TIMEOUT_MS = 5_000
  * Opens the store and the token, and listens.
  *
  * @throws ConfigError for plain HTTP on an address that other machines reach, certificates that cannot be used, and without a data folder; the library's errors where the token cannot be opened;
- * StoreError where the store cannot; Node's where the address is taken
+ * DataFolderInUse where another process serves the data folder; StoreError where the store cannot be opened; Node's where the address is taken
  */
 export async function startServer(config: ServerConfig, options: ServerOptions = {}): Promise<SsmServer> {
   const { log = writeToStandardError } = options
@@ -79,6 +80,10 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
   try {
     const failures = new FailureLog(log)
     const folder = options.authentication === 'none' ? undefined : requireDataFolder(settings)
+    if (folder !== undefined) {
+      const lock = FolderLock.take(folder)
+      opened.push(async () => lock.release())
+    }
     const store = folder && (await openData(folder, settings))
     if (store !== undefined) opened.push(() => store.destroy())
     const replicas = store === undefined ? ALONE : await joinReplicas(store, settings, failures)

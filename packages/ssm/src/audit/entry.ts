@@ -4,7 +4,7 @@ export interface AuditEvent {
   time: string
   /** service id; `cli:USER` where it was done on the command line; null where nobody was let in */
   account: string | null
-  /** the route's action, `NONE` where no route was found, or an event of the service's own: `INIT`, `SERVICE_START`, `SERVICE_STOP`, `LOST`, `ACCOUNT_ADD` */
+  /** the route's action, `NONE` where no route was found, or an event of the service's own, such as `INIT`, `SERVICE_START`, `SERVICE_STOP`, `LOST`, `REFUSED`, `ACCOUNT_ADD` */
   action: string
   keyLabel: string | null
   keyId: number | null
@@ -16,10 +16,10 @@ export interface AuditEvent {
   durationUs: number | null
   /** the problem's code */
   error: string | null
-  /** of the service's own events: how many entries were not signed, or lost */
+  /** of the service's own events: how many entries were not signed, or lost, or requests refused that have none */
   count: number | null
-  /** the account that was changed */
-  subject?: string
+  /** the account that was changed, or the name that a failed login was for */
+  subject?: string | undefined
 }
 
 /** An event of the service's own. */

@@ -44,6 +44,7 @@ export interface Command {
   name: CommandName
   /** those that are settings */
   flags: ReadonlyMap<string, string>
+  /** the command's own; of switches those that are on */
   own: ReadonlyMap<OwnFlag, string>
   /** empty where the command takes none */
   argument: string
@@ -77,23 +78,34 @@ export function parseCommand(args: readonly string[]): Command {
 
   const flags = new Map<string, string>()
   const own = new Map<OwnFlag, string>()
+  const given = new Set<string>()
   for (const token of tokens) {
     if (token.kind !== 'option') continue
     const { name } = token
-    if (name === 'help' || name === 'version') return { name, flags, own, argument: '' }
+    if (name === 'help' || name === 'version') {
+      if (token.value !== undefined) throw new ConfigError(`--${name}`, JSON.stringify(token.value), 'no value')
+      return { name, flags, own, argument: '' }
+    }
     const isOwn = isOwnFlag(name)
     // here already: what follows an unknown flag may be its value, and no argument of its own
     if (!isOwn) settingOfFlag(name, Object.keys(OWN_FLAGS))
     const isSwitch = (isOwn ? OWN_FLAGS[name] : options[name])?.type === 'boolean'
     const value = token.value ?? (isSwitch ? 'true' : undefined)
     if (value === undefined) throw new ConfigError(`--${name}`, 'nothing', 'a value')
-    if (isOwn ? own.has(name) : flags.has(name)) throw new ConfigError(`--${name}`, 'the flag twice', 'it once')
-    if (isOwn) own.set(name, value)
-    else flags.set(name, value)
+    if (given.has(name)) throw new ConfigError(`--${name}`, 'the flag twice', 'it once')
+    given.add(name)
+    if (!isOwn) flags.set(name, value)
+    else if (!isSwitch || readSwitch(name, value)) own.set(name, value)
   }
   const { name, rest } = commandOf(positionals)
-  for (const flag of own.keys()) requireFlagOf(name, flag)
+  for (const flag of given) if (isOwnFlag(flag)) requireFlagOf(name, flag)
   return { name, flags, own, argument: argumentOf(name, rest) }
+}
+
+/** A switch that is a setting is read with the setting. */
+function readSwitch(name: OwnFlag, value: string): boolean {
+  if (value === 'true' || value === 'false') return value === 'true'
+  throw new ConfigError(`--${name}`, JSON.stringify(value), 'true, false or no value')
 }
 
 function commandOf(positionals: readonly string[]): { name: CommandName; rest: readonly string[] } {

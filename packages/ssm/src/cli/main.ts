@@ -75,13 +75,15 @@ function describe(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }
 
+/** Errors of the store whose message does. */
+const SAYS_WHAT_TO_DO = new Set(['DRIVER_MISSING', 'INSTANCE_TAKEN', 'DATA_IN_USE'])
+
 const BROKEN_HELP =
   'keep the data folder, the database and the token as they are, and find out who changed what; to go on, begin another chain with SSM_INSTANCE ' +
   'and a name of your own: this one stays as it was found, and ssm audit verify says so for ever'
 
 function storeHelp(code: string): string {
-  // that message says itself what to do
-  return code === 'DRIVER_MISSING'
+  return SAYS_WHAT_TO_DO.has(code)
     ? ''
     : '\nssm: next: look at the data folder and its disk, or at the database that is set'
 }

@@ -8,6 +8,9 @@ export interface DataFolder {
   settings: string
   /** accounts and audit */
   store: string
+  /** held by the process that serves the folder, and its number for whoever comes next */
+  lock: string
+  holder: string
   /** the newest signed head of each chain of the audit */
   auditHeads: string
   /** what exports of the audit are verified with, in PEM */
@@ -25,6 +28,8 @@ export function dataFolder(path: string): DataFolder {
     path,
     settings: join(path, SETTINGS_FILE),
     store: join(path, 'ssm.sqlite'),
+    lock: join(path, 'ssm.lock'),
+    holder: join(path, 'ssm.pid'),
     auditHeads: join(path, 'audit-heads'),
     auditKey: join(path, 'audit-public-key.pem'),
     pin: join(path, 'pin'),

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { AuditLog } from '../audit/audit-log.js'
 import type { AuditEvent } from '../audit/entry.js'
+import { Refusals } from '../audit/refusals.js'
 import type { Action, DeclaredAction } from '../auth/actions.js'
 import { addressOf } from '../limits/address.js'
 import { Problem } from '../problems/problem.js'
@@ -12,6 +13,8 @@ declare module 'fastify' {
     answeredKeyId: number | null
     /** whether the body has the form its schema asks for, so that its members are what they are called */
     bodyIsValid: boolean
+    /** whether it was let through to change keys: what became of that is on the disk before its answer */
+    changesKeys: boolean
     /** the code of the problem it was answered with */
     problemCode: string | null
   }
@@ -36,12 +39,18 @@ export interface AuditOptions {
   failClosed: 'changes' | 'all'
 }
 
-/** Writes one entry for each request, except for those that are open to everybody. */
+/** Writes one entry for each request, except for those that are open to everybody; of those that are refused to anybody, a few and their number. */
 export function auditRequests(app: App, { log, failClosed }: AuditOptions): void {
   app.decorateRequest('answeredKeyId', null)
   app.decorateRequest('bodyIsValid', false)
+  app.decorateRequest('changesKeys', false)
   app.decorateRequest('problemCode', null)
 
+  const refusals = new Refusals((event) => log.record(event))
+  app.addHook('onClose', (_app, done) => {
+    refusals.writeCounts()
+    done()
+  })
   app.addHook('preHandler', async (request) => {
     request.bodyIsValid = true
     const { action } = request.routeOptions.config
@@ -52,6 +61,7 @@ export function auditRequests(app: App, { log, failClosed }: AuditOptions): void
       throw unavailable(error)
     }
     if (failClosed === 'all' && !log.writable) throw unavailable(undefined)
+    request.changesKeys = KEY_CHANGES.has(action)
   })
   app.addHook('preSerialization', (request, _reply, payload, next) => {
     const { id } = (payload ?? {}) as { id?: unknown }
@@ -62,29 +72,46 @@ export function auditRequests(app: App, { log, failClosed }: AuditOptions): void
     const { action } = request.routeOptions.config
     if (UNWRITTEN.has(action)) return payload
     const event = eventOf(request, reply.statusCode, reply.elapsedTime)
-    if (action === undefined || !KEY_CHANGES.has(action) || reply.statusCode >= 400) {
-      log.record(event)
+    if (!request.changesKeys) {
+      if (isOpenToAnybody(event)) refusals.record(event)
+      else log.record(event)
       return payload
     }
     try {
       await log.recordDurably(event)
       return payload
     } catch (error) {
-      const problem = unavailable(
-        error,
-        'the key was changed, but that could not be written into the audit: look at the key before going on',
-      )
-      reply.code(problem.status).headers(problem.headers).type('application/problem+json')
+      // what failed, or may have, promised nothing; its entry is still to be written
+      if (reply.statusCode >= 400) return payload
+      const problem = unaudited(event, error)
+      request.problemCode = problem.code
+      reply.code(problem.status).type('application/problem+json')
       return JSON.stringify(problem.toBody(request.url.split('?', 1)[0] ?? '/'))
     }
   })
 }
 
-function unavailable(
-  cause: unknown,
-  detail = 'the audit cannot be written, so this is not done; try again later',
-): Problem {
-  return new Problem('AUDIT_UNAVAILABLE', detail, { cause, headers: { 'retry-after': '1' } })
+/** Whether anybody could have made any number of such requests. Guesses at passwords are not among them: those are limited before they are made. */
+function isOpenToAnybody({ account, action, status, error }: AuditEvent): boolean {
+  if (error === 'RATE_LIMITED') return true
+  return account === null && status !== null && status >= 400 && !(action === 'USER_LOGIN' && error === 'UNAUTHORIZED')
+}
+
+function unavailable(cause: unknown): Problem {
+  return new Problem('AUDIT_UNAVAILABLE', 'the audit cannot be written, so this is not done; try again later', {
+    cause,
+    headers: { 'retry-after': '1' },
+  })
+}
+
+/** No `Retry-After`, and no status that clients and balancers take for one: what was asked for is done. */
+function unaudited({ keyLabel, keyId }: AuditEvent, cause: unknown): Problem {
+  return new Problem(
+    'KEY_CHANGE_UNAUDITED',
+    `the key ${keyLabel ?? ''} with id ${keyId ?? 0} was changed as asked, but that could not be written into the audit yet: do not ask for it again, ` +
+      'look at the key before going on',
+    { cause },
+  )
 }
 
 function eventOf(request: FastifyRequest, status: number, elapsedMs: number): AuditEvent {
@@ -102,7 +129,20 @@ function eventOf(request: FastifyRequest, status: number, elapsedMs: number): Au
     durationUs: Math.round(elapsedMs * 1000),
     error: request.problemCode,
     count: null,
+    ...(action === 'USER_LOGIN' && request.account === null && { subject: nameTried(request) }),
   }
+}
+
+/** Of a name that is given by whoever failed to log in. */
+const MOST_OF_A_NAME = 64
+
+/** The account that a failed login was for: whatever it says, it is a bounded piece of printable ASCII, and of which the escapes are ours. */
+function nameTried({ bodyIsValid, body }: FastifyRequest): string | undefined {
+  if (!bodyIsValid) return undefined
+  const { service_id: name } = body as { service_id: string }
+  return name
+    .slice(0, MOST_OF_A_NAME)
+    .replace(/[^\x20-\x5b\x5d-\x7e]/gu, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)
 }
 
 /** The key of a request. A body that is not valid may hold anything under any name, so nothing of it is written. */

@@ -25,6 +25,7 @@ export const PROBLEMS = {
   KEY_UPDATE_ERROR: { status: 500, title: 'Key update failed' },
   KEY_DELETION_ERROR: { status: 500, title: 'Key deletion failed' },
   KEY_GET_ERROR: { status: 500, title: 'Key look-up failed' },
+  KEY_CHANGE_UNAUDITED: { status: 500, title: 'Key changed, but not audited' },
   INTERNAL_ERROR: { status: 500, title: 'Internal error' },
   POOL_EXHAUSTED: { status: 503, title: 'No session available' },
   HSM_UNAVAILABLE: { status: 503, title: 'HSM unavailable' },

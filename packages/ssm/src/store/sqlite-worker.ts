@@ -2,6 +2,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads'
 import Database from 'better-sqlite3'
+import { describeSqliteError } from './sqlite-error.js'
 import { CLOSE, type SqliteAnswer, type SqliteRequest, type SqliteSettings } from './sqlite-protocol.js'
 
 /** Milliseconds to wait for another process that writes. */
@@ -21,7 +22,7 @@ try {
     }
   })
 } catch (error) {
-  answer({ id: 0, error: describe(error) })
+  answer({ id: 0, error: describeSqliteError(error) })
 }
 
 function open({ file }: SqliteSettings): Database.Database {
@@ -39,17 +40,6 @@ function run(database: Database.Database, { id, sql, parameters }: SqliteRequest
     if (statement.reader) return { id, rows: statement.all(...parameters), changes: undefined }
     return { id, rows: [], changes: statement.run(...parameters).changes }
   } catch (error) {
-    return { id, error: describe(error) }
+    return { id, error: describeSqliteError(error) }
   }
-}
-
-function describe(error: unknown): { code: string; message: string } {
-  const { message } = error as Error
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'STORE_BROKEN'
-  // it is built for one version of Node, and not at all where packages are installed without their scripts
-  if (code === 'ERR_DLOPEN_FAILED' || message.startsWith('Could not locate the bindings file')) {
-    const next = 'run npm rebuild better-sqlite3 --build-from-source'
-    return { code: 'DRIVER_MISSING', message: `better-sqlite3 is not built for Node ${process.version}: ${next}` }
-  }
-  return { code, message }
 }

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { useSoftHsmToken } from 'testkit/vitest'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { AuditLog } from '../../src/audit/audit-log.js'
 import { AuditStore } from '../../src/audit/audit-store.js'
 import { type AuthHarness, startAuthHarness } from '../auth-harness.js'
@@ -104,6 +104,45 @@ describe('a request leaves one entry', () => {
     ])
   })
 
+  it('which of a change of keys is on the disk before its answer, whatever became of it', async () => {
+    const last = async () => {
+      const { entry } = await harness.store
+        .selectFrom('audit_entries')
+        .select('entry')
+        .orderBy('seq', 'desc')
+        .limit(1)
+        .executeTakeFirstOrThrow()
+      return JSON.parse(entry) as Record<string, unknown>
+    }
+    const generate = async (id: number) => {
+      const { status, headers } = await harness.ask('POST', '/crypto/generate-aes-key', token, { id, bits: 256 })
+      expect(await last()).toMatchObject({ status, request_id: headers['x-request-id'], key_id: id })
+      return status
+    }
+    expect(await generate(70)).toBe(201)
+    expect(await generate(70)).toBe(409)
+    const fails = vi.spyOn(harness.client.keys, 'generate').mockRejectedValueOnce(new Error('the token fails'))
+    expect(await generate(71)).toBe(500)
+    expect(fails).toHaveBeenCalledTimes(1)
+    fails.mockRestore()
+  })
+
+  it('that of a failed login says which name was tried, in a bounded piece of printable ASCII', async () => {
+    await newEntries()
+    const names = ['console', 'nobody', 'a\nforged\u009b\u202eentry \u{1f511}\\u{a}', 'x'.repeat(255)]
+    for (const service_id of names) await harness.ask('POST', '/login', undefined, { service_id, password: 'wrong' })
+    await harness.ask('POST', '/login', undefined, { service_id: 'console', password })
+    await harness.ask('POST', '/login', undefined, { service_id: 'console', pasword: 'wrong' })
+    expect((await newEntries()).map(({ account, subject, status }) => [status, account, subject])).toEqual([
+      [401, null, 'console'],
+      [401, null, 'nobody'],
+      [401, null, 'a\\u{a}forged\\u{9b}\\u{202e}entry \\u{1f511}\\u{5c}u{a}'],
+      [401, null, 'x'.repeat(64)],
+      [200, 'console', undefined],
+      [400, null, undefined],
+    ])
+  })
+
   it('except for those that anybody may make', async () => {
     await newEntries()
     for (const url of ['/healthz', '/readyz', '/pool/stats', '/.well-known/jwks.json']) await harness.ask('GET', url)
@@ -144,15 +183,47 @@ describe('while the audit cannot be written', () => {
     ])
   })
 
+  it('a change that failed is answered as it failed, and written when it can be', async () => {
+    await newEntries()
+    await forbid()
+    const answer = await harness.ask('POST', '/crypto/generate-aes-key', token, { id: 5, bits: 256 })
+    expect([answer.status, answer.body.error]).toEqual([409, 'KEY_EXISTS'])
+    await allow()
+    expect(await newEntries()).toMatchObject([{ action: 'GENERATE_AES_KEY', key_id: 5, status: 409 }])
+  })
+
   it('from the moment that a key was changed, the change is not called a success', async () => {
     await newEntries()
     await forbid()
     const answer = await harness.ask('POST', '/crypto/generate-aes-key', token, { id: 62, bits: 256 })
-    expect([answer.status, answer.body.error]).toEqual([503, 'AUDIT_UNAVAILABLE'])
-    expect(answer.body.detail).toMatch(/the key was changed, but/)
+    expect([answer.status, answer.body.error]).toEqual([500, 'KEY_CHANGE_UNAUDITED'])
+    expect(answer.headers).not.toHaveProperty('retry-after')
+    expect(answer.body.detail).toMatch(
+      /^the key KEY_ENCRYPTION_AES256 with id 62 was changed as asked, but .*: do not ask for it again/,
+    )
     expect(Object.keys(answer.body).toSorted()).toEqual(['detail', 'error', 'instance', 'status', 'title'])
     await allow()
     // it did happen, and the audit says so
     expect(await newEntries()).toMatchObject([{ action: 'GENERATE_AES_KEY', key_id: 62, status: 201 }])
+  })
+})
+
+// the last, because it ends the application
+describe('a request that anybody can make any number of', () => {
+  it('leaves an entry of its own only now and then, and the rest are a number', async () => {
+    await newEntries()
+    const flood = async (authorization: string | undefined, url: string) => {
+      for (let asked = 0; asked < 150; asked++) await harness.ask('POST', url, authorization, {})
+    }
+    await flood(undefined, '/nothing')
+    await flood(undefined, '/crypto/encrypt')
+    await flood('Basic c29tZWJvZHk6eA==', '/crypto/store-key')
+    const written = await newEntries()
+    expect(written.length).toBeGreaterThanOrEqual(80)
+    expect(written.length).toBeLessThan(150)
+    await harness.app.close()
+    const [counted] = await newEntries()
+    expect(counted).toMatchObject({ action: 'REFUSED', account: null, address: '127.0.0.1', status: null })
+    expect(Number(counted?.count)).toBeGreaterThan(300)
   })
 })

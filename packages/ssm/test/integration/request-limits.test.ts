@@ -26,6 +26,15 @@ describe('requests beyond the rate', () => {
   })
   afterAll(() => harness.close())
 
+  it('for what is not there are answered 429 by address', async () => {
+    const ask = (method: 'GET' | 'PUT', url: string) =>
+      harness.app.inject({ method, url, remoteAddress: '198.51.100.7' }).then(({ statusCode }) => statusCode)
+    const statuses: number[] = []
+    for (let asked = 0; asked < 5; asked++)
+      statuses.push(await ask('GET', '/nothing'), await ask('PUT', '/crypto/encrypt'))
+    expect(statuses).toEqual([404, 405, 404, 405, 404, 405, 404, 405, 429, 429])
+  })
+
   it('of an account are answered 429, from wherever they come, and nobody else’s', async () => {
     const [busy, other] = [
       await harness.token('busy', await harness.add('busy', 'udm')),
