@@ -1,3 +1,4 @@
+import { StoreError } from '../store/store-error.js'
 import type { Account, Accounts } from './accounts.js'
 
 /** Milliseconds for which the accounts are believed, and after which requests wait for newer ones: a disabled account is out within 5 s. */
@@ -26,7 +27,11 @@ export class AccountDirectory {
   async get(serviceId: string, credentialVersion = 0): Promise<Account | undefined> {
     const askedAt = this.#now()
     const age = askedAt - this.#readAt
-    if (age >= BELIEVED_MS) await this.#refresh()
+    if (age >= BELIEVED_MS) {
+      await this.#refresh()
+      if (this.#now() - this.#readAt >= BELIEVED_MS)
+        throw new StoreError('STORE_SLOW', 'the accounts were read too slowly to be believed')
+    }
     // whoever finds out next that they cannot be read is told
     else if (age >= FRESH_MS) this.#refresh().catch(() => {})
     // one that is under way may have begun before the account was changed

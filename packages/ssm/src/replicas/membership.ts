@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import { Client } from 'pg'
-import { connectionOf, toStoreError } from '../store/postgres-pool.js'
+import { connectionOf, END_WITH_THIS_MACHINE, toStoreError } from '../store/postgres-pool.js'
 import type { Store } from '../store/store.js'
 import { StoreError } from '../store/store-error.js'
 import { CHANNEL, type Message, readMessage } from './message.js'
@@ -93,6 +93,7 @@ export class Membership {
     client.on('notification', ({ payload = '' }) => membership.#hear(payload))
     try {
       await client.connect()
+      await client.query(END_WITH_THIS_MACHINE)
       const destructions = await membership.#join(instance, before)
       return { membership, destructions }
     } catch (error) {

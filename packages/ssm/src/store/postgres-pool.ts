@@ -15,6 +15,15 @@ PARSERS.setTypeParser(INT8, Number)
 /** What was answered as written is on the disk, unless whoever runs the database asks for more than that. */
 const DURABLE = `select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'`
 
+/** How long, in milliseconds, a transaction may do nothing: what it has locked is another's wait. */
+const IDLE_TRANSACTION_MS = 10_000
+/**
+ * Has the server end a connection within 8 s after this machine has vanished: what it locked would stay locked until TCP gives up, which
+ * takes hours where nothing is sent to it. The last is for what was sent and is not acknowledged. On a Unix socket they mean nothing.
+ */
+export const END_WITH_THIS_MACHINE = `select set_config(name, value, false) from (values ('tcp_keepalives_idle', '5'),
+  ('tcp_keepalives_interval', '1'), ('tcp_keepalives_count', '3'), ('tcp_user_timeout', '8000')) as settings (name, value)`
+
 /** How every connection to the database is made. */
 export function connectionOf(url: string): ClientConfig {
   return {
@@ -22,6 +31,7 @@ export function connectionOf(url: string): ClientConfig {
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     query_timeout: QUERY_TIMEOUT_MS,
     statement_timeout: QUERY_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: IDLE_TRANSACTION_MS,
     keepAlive: true,
     application_name: 'ssm',
     types: PARSERS,
@@ -31,8 +41,8 @@ export function connectionOf(url: string): ClientConfig {
 /** Connections to PostgreSQL as the query layer wants them; what goes wrong is a {@link StoreError}. */
 export class PostgresConnections implements PostgresPool {
   readonly #pool: Pool
-  /** connections on which it was made sure that what is committed is on the disk */
-  readonly #durable = new WeakSet<object>()
+  /** connections on which it was made sure that what is committed is on the disk, and that they end with this machine */
+  readonly #prepared = new WeakSet<object>()
 
   constructor(url: string) {
     this.#pool = new Pool({ ...connectionOf(url), max: CONNECTIONS })
@@ -60,14 +70,15 @@ export class PostgresConnections implements PostgresPool {
       client.off('error', onError)
       client.release(destroy || broken)
     }
-    if (!this.#durable.has(client)) {
+    if (!this.#prepared.has(client)) {
       try {
         await query(DURABLE, [])
+        await query(END_WITH_THIS_MACHINE, [])
       } catch (error) {
         release()
         throw error
       }
-      this.#durable.add(client)
+      this.#prepared.add(client)
     }
     // its other overload is for cursors, which nothing here uses
     return { query: query as unknown as PostgresPoolClient['query'], release }

@@ -1,6 +1,6 @@
 import { Client } from 'pg'
 import { usePostgres } from 'testkit/vitest'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { bury } from '../../src/replicas/membership.js'
 import { PostgresReplicas } from '../../src/replicas/postgres-replicas.js'
 import { openStore, type Store } from '../../src/store/store.js'
@@ -62,6 +62,14 @@ async function addDead(renewedAgoMs: number): Promise<void> {
 }
 
 describe.runIf(postgres !== undefined)('replicas on one database', () => {
+  it('have the server notice soon that one has vanished with its machine, which held locks', async () => {
+    const asked = vi.spyOn(Client.prototype, 'query')
+    await join('one')
+    const [first] = asked.mock.calls.map(([query]) => String(query))
+    expect(first).toMatch(/tcp_keepalives_idle.*tcp_user_timeout/s)
+    asked.mockRestore()
+  })
+
   it('know of a key that one destroys before it does, and wait with that label until it is done', async () => {
     const [one, other] = [await join('one'), await join('other')]
     const reopened = await one.replicas.exclusively('k', async () => {

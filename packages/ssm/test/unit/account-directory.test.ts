@@ -45,6 +45,21 @@ describe('the accounts as of a moment ago', () => {
     expect(asked).toHaveLength(1)
   })
 
+  it('let nobody in where reading them took so long that they may be 5 s old', async () => {
+    const { directory, asked, advance } = start()
+    const first = directory.get('udm')
+    asked[0]?.answer([account])
+    await first
+    advance(4_000)
+    const slow = directory.get('udm')
+    advance(4_000)
+    asked[1]?.answer([account])
+    await expect(slow).rejects.toMatchObject({ name: 'StoreError' })
+    const again = directory.get('udm')
+    asked[2]?.answer([])
+    expect(await again).toBeUndefined()
+  })
+
   it('then are read again while nobody waits', async () => {
     const { directory, asked, advance } = start()
     const first = directory.get('udm')

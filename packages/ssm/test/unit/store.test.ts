@@ -97,6 +97,16 @@ describe.runIf(postgres !== undefined)('a store in PostgreSQL', () => {
     for (const store of stores) expect(await idsIn(store)).toEqual([])
   })
 
+  it('has the server end what is held for this machine soon after that has vanished', async () => {
+    const store = await open(postgres!.make())
+    const names = ['tcp_keepalives_idle', 'tcp_keepalives_interval', 'tcp_keepalives_count', 'tcp_user_timeout']
+    // on a Unix socket they read as 0 whatever they are set to
+    const set = sql`select name from pg_settings where source = 'session' and name like 'tcp%' order by name`
+    expect((await set.execute(store)).rows).toEqual(names.toSorted().map((name) => ({ name })))
+    const idle = sql`select setting from pg_settings where name = 'idle_in_transaction_session_timeout'`
+    expect((await idle.execute(store)).rows).toEqual([{ setting: '10000' }])
+  })
+
   it('goes on with new connections when those it had are cut', async () => {
     const store = await open(postgres!.make())
     expect(await idsIn(store)).toEqual([])
