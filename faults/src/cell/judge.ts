@@ -16,8 +16,8 @@ export async function judge({ world, witness, cell }: CellRun): Promise<void> {
 
 /**
  * A session in which a call was given up is closed when that call returns, with whatever the call has started: nobody knows what is
- * active in it, and there is no other way to end it in 2.40.
+ * active in it, and there is no other way to end it in 2.40. Nor is there for a use of a key to which the PIN was to be sent.
  */
-function isExplained({ kind, function: name }: Misuse, { fault }: Cell): boolean {
-  return kind === 'closed-active' && name === 'C_CloseSession' && STALLING.has(fault)
+function isExplained({ kind, function: name }: Misuse, { fn, fault }: Cell): boolean {
+  return kind === 'closed-active' && name === 'C_CloseSession' && (STALLING.has(fault) || fn === 'C_Login')
 }
