@@ -77,7 +77,9 @@ CK_RV init(const CallSite& site, const Family& family, Step& step) {
 // A key with CKA_ALWAYS_AUTHENTICATE wants the PIN between Init and the data.
 bool loginForOneUse(const CallSite& site, Step& step) {
   constexpr CK_ULONG kContextSpecific = 2;
-  step.rv = PKCS11_POOL_CALL(step.fn, site.functions, C_Login, site.session, kContextSpecific, step.pin->data(), step.pin->size());
+  PinSecret* pin = step.pin.get();
+  step.rv = PKCS11_POOL_CALL(step.fn, site.functions, C_Login, site.session, kContextSpecific, pin != nullptr ? pin->data() : nullptr,
+                             pin != nullptr ? pin->size() : 0);
   return step.rv == CKR_OK;
 }
 
@@ -152,7 +154,7 @@ void runStep(const CallSite& site, Step& step) {
   const Family& family = familyOf(step.operation);
   step.rv = init(site, family, step);
   if (step.rv != CKR_OK) return;
-  if (step.pin && !loginForOneUse(site, step)) {
+  if (step.logsIn && !loginForOneUse(site, step)) {
     cancelOperation(site, family.kind);
     return;
   }

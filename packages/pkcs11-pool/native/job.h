@@ -64,7 +64,8 @@ struct Step {
   Mechanism mechanism;
   Bytes data;
   Bytes signature;
-  std::shared_ptr<PinSecret> pin;  // of a key that wants it for each use
+  bool logsIn = false;             // for this one use
+  std::shared_ptr<PinSecret> pin;  // none where the token has a PIN pad of its own
 
   CK_RV rv = CKR_OK;
   Fn fn = Fn::none;

@@ -252,14 +252,15 @@ PinObject& toPin(napi_env env, napi_value value) {
   return *pin;
 }
 
-// `fourth`: the signature to verify, or the PIN of a key that wants one.
+// `fourth`: the signature to verify, or the PIN of a key that wants one: null where the token asks for it itself.
 void readStep(napi_env env, napi_value mechanism, napi_value key, napi_value data, napi_value fourth, Step& step) {
   readMechanism(env, mechanism, step.mechanism);
   step.key = step.operation == Operation::digest ? 0 : toULong(env, key, "key");
   readBytes(env, data, "data", step.data);
   if (step.operation == Operation::verify) readBytes(env, fourth, "signature", step.signature);
   const bool takesPin = step.operation == Operation::sign || step.operation == Operation::decrypt;
-  if (takesPin && js::typeOf(env, fourth) != napi_undefined) step.pin = toPin(env, fourth).secret();
+  step.logsIn = takesPin && js::typeOf(env, fourth) != napi_undefined;
+  if (step.logsIn && js::typeOf(env, fourth) != napi_null) step.pin = toPin(env, fourth).secret();
 }
 
 void readItem(napi_env env, napi_value item, Step& step) {

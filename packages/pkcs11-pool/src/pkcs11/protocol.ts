@@ -21,7 +21,7 @@
  * | WRAP_KEY | mechanism, wrapping key, key | Buffer |
  * | UNWRAP_KEY | mechanism, unwrapping key, wrapped bytes, template | handle |
  * | DERIVE_KEY | mechanism, base key, template | handle |
- * | ENCRYPT, DECRYPT, SIGN | mechanism, key, data; DECRYPT and SIGN: a Pin for CKU_CONTEXT_SPECIFIC or undefined | Buffer |
+ * | ENCRYPT, DECRYPT, SIGN | mechanism, key, data; DECRYPT and SIGN: a Pin or null for CKU_CONTEXT_SPECIFIC, or undefined | Buffer |
  * | VERIFY | mechanism, key, data, signature | undefined; a wrong signature is its CKR |
  * | DIGEST | mechanism, data | Buffer |
  * | SEAL | AES-GCM mechanism, key, data | `[ciphertext and tag, the IV the token used]` |

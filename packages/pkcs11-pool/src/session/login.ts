@@ -1,6 +1,6 @@
-import { CryptokiError, Pkcs11PoolError } from '../errors.js'
+import { CryptokiError, type Pkcs11PoolError } from '../errors.js'
 import { cryptokiError } from '../pkcs11/cryptoki-error.js'
-import type { CallWatch, Engine, EngineSession } from '../pkcs11/engine.js'
+import type { CallOptions, CallWatch, Engine, EngineSession } from '../pkcs11/engine.js'
 import { hasFlag, TOKEN_FLAGS, USER_TYPES } from '../pkcs11/flags.js'
 import { type NativePin, type NativeTokenInfo, Operation } from '../pkcs11/protocol.js'
 import { RETURN_VALUES } from '../pkcs11/return-values.js'
@@ -11,6 +11,7 @@ import type { Credentials } from './credentials.js'
 import { bounded, Deadline, nothingSent } from './deadline.js'
 import type { KnownToken } from './known-tokens.js'
 import { isGeneralError, patiently } from './patience.js'
+import { checkPinFlags, type PinFlag, pinFlags } from './pin-flags.js'
 import { Pins } from './pins.js'
 import { isPublic, showsSessionEnded } from './session-state.js'
 
@@ -42,6 +43,7 @@ export class Login {
   readonly #onLogin: (generation: number) => void
   #anchor: EngineSession | undefined
   #wasHeld = false
+  #pinFlags: readonly PinFlag[] = []
   #loggedIn = false
   #showsInSessions = false
   #underWay: Promise<void> | undefined
@@ -63,6 +65,11 @@ export class Login {
   /** Why the PIN is not sent any more; undefined while it may be. */
   get rejection(): Pkcs11PoolError | undefined {
     return this.#pins.current.rejection
+  }
+
+  /** What the token said of its user PIN before it was last to be sent. */
+  get pinFlags(): readonly PinFlag[] {
+    return this.#pinFlags
   }
 
   /** The session that holds the login, once there is one; it may have ended since. */
@@ -178,7 +185,7 @@ export class Login {
    */
   async withPin<R>(
     context: CallContext,
-    call: (context: CallContext, pin: NativePin | undefined) => Promise<R>,
+    call: (context: CallContext, pin: NativePin | null | undefined) => Promise<R>,
   ): Promise<R> {
     const { signal, deadline } = context
     const { turn, done } = this.#takeTurn()
@@ -187,9 +194,11 @@ export class Login {
       await bounded(turn, signal, deadline, nothingSent('waiting for other uses of the PIN'))
       this.#pins.checkSendable()
       const credentials = this.#pins.current
+      const { timeoutMs } = nextCall(context)
+      const pin = credentials.pin === undefined ? undefined : await this.#toSend(credentials, { timeoutMs, signal })
       sent = true
       // The turn is the call's until it has ended, or hangs, also where its caller has gone: the PIN may be rejected still.
-      return await call({ ...nextCall(context), watch: credentials.watch(done) }, credentials.pin)
+      return await call({ ...nextCall(context), watch: credentials.watch(done) }, pin)
     } finally {
       if (!sent) done()
     }
@@ -277,13 +286,9 @@ export class Login {
     const credentials = this.#pins.current
     if (credentials.pin === undefined) return false
     this.#pins.checkSendable()
-    const { engine, slot, timeoutMs } = this.#target
-    const read = () => engine.run(Operation.TOKEN_INFO, undefined, { timeoutMs }, slot)
-    const token = (await patiently(read)) as NativeTokenInfo
-    check(token, credentials)
+    const { engine, timeoutMs } = this.#target
+    const pin = await this.#toSend(credentials, { timeoutMs })
     const answered = await this.contact.ask(session, 'before login', timeoutMs)
-    // A token with a PIN pad of its own asks there; it takes no PIN from here.
-    const pin = hasFlag(token.flags, TOKEN_FLAGS.CKF_PROTECTED_AUTHENTICATION_PATH) ? null : credentials.pin
     const login = () => {
       const call = { timeoutMs, watch: this.#watchLogin(credentials) }
       return engine.run(Operation.LOGIN, session, call, USER_TYPES.CKU_USER, pin)
@@ -302,6 +307,22 @@ export class Login {
     }
   }
 
+  /**
+   * Asks the token how its user PIN is.
+   *
+   * @returns what C_Login is given; null where the token has a PIN pad of its own, and takes none from here
+   * @throws CREDENTIALS_REJECTED where a wrong PIN would be one too many; TOKEN_NOT_INITIALIZED, OPERATION_TIMEOUT, CRYPTOKI
+   */
+  async #toSend(credentials: Credentials, call: CallOptions): Promise<NativePin | null> {
+    const { engine, slot } = this.#target
+    const read = () => engine.run(Operation.TOKEN_INFO, undefined, call, slot)
+    const token = (await patiently(read, isGeneralError, call.timeoutMs)) as NativeTokenInfo
+    this.#pinFlags = pinFlags(token)
+    checkPinFlags(token, credentials)
+    const hasPad = hasFlag(token.flags, TOKEN_FLAGS.CKF_PROTECTED_AUTHENTICATION_PATH)
+    return hasPad ? null : (credentials.pin ?? null)
+  }
+
   #watchLogin(credentials: Credentials): CallWatch {
     const watch = credentials.watch()
     return {
@@ -318,26 +339,5 @@ export class Login {
     if (this.#pins.current.pin === undefined) return
     this.#generation += 1
     this.#onLogin(this.#generation)
-  }
-}
-
-/** Latches where the token says that a wrong PIN would be one too many. These flags may always read as unset. */
-function check(token: NativeTokenInfo, credentials: Credentials): void {
-  if (!hasFlag(token.flags, TOKEN_FLAGS.CKF_USER_PIN_INITIALIZED)) {
-    throw new Pkcs11PoolError(
-      'TOKEN_NOT_INITIALIZED',
-      `the user PIN of token "${token.label}" is not set; initialise it before using the token`,
-    )
-  }
-  if (hasFlag(token.flags, TOKEN_FLAGS.CKF_USER_PIN_LOCKED)) {
-    throw credentials.reject(
-      `the user PIN of token "${token.label}" is locked; unlock it and give the PIN again with setCredentials. the PIN was not sent`,
-    )
-  }
-  if (hasFlag(token.flags, TOKEN_FLAGS.CKF_USER_PIN_FINAL_TRY) && !credentials.accepted) {
-    throw credentials.reject(
-      `token "${token.label}" has one try left before its PIN locks, and this PIN has not been accepted yet; log in once by ` +
-        'hand with the right PIN, and make a new client. the PIN was not sent',
-    )
   }
 }

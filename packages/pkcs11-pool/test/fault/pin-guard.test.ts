@@ -57,11 +57,13 @@ test.each(['CKF_USER_PIN_FINAL_TRY', 'CKF_USER_PIN_LOCKED'] as const)(
 )
 
 test.each(['CKF_USER_PIN_COUNT_LOW', 'CKF_USER_PIN_TO_BE_CHANGED'] as const)(
-  'a token that says %s is sent the PIN once',
+  'a token that says %s is sent the PIN once, and health tells of it',
   async (flag) => {
     await says(flag)
-    expect(await encrypt(await open())).toHaveLength(16)
+    const client = await open()
+    expect(await encrypt(client)).toHaveLength(16)
     expect(await logins()).toBe(1)
+    expect(client.health()).toMatchObject({ state: 'ok', pinFlags: [flag] })
   },
 )
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { createChaos } from 'pkcs11-chaos'
 import { useSoftHsmToken } from 'testkit/vitest'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import {
   type Client,
   type ClientOptions,
@@ -184,4 +184,36 @@ test('an operation for which the PIN could not be sent shows in no other call: S
   await sign()
   expect(await chaos.misuse()).toMatchObject([{ kind: 'closed-active', function: 'C_CloseSession', count: 1 }])
   expect(client.stats()).toMatchObject({ created: 2, destroyed: 1 })
+})
+
+describe('before each use the token is asked how its PIN is', () => {
+  test('where it is locked, it is not sent', async () => {
+    await chaos.rules.add({ tokenInfo: { set: ['CKF_USER_PIN_LOCKED'] } })
+    expect(await outcome(sign())).toBe('CREDENTIALS_REJECTED')
+    expect(client.health().state).toBe('locked')
+    expect(await logins()).toBe(0)
+  })
+
+  test('where one try is left, one that was accepted is sent, and another is not', async () => {
+    await chaos.rules.add({ tokenInfo: { set: ['CKF_USER_PIN_FINAL_TRY'] } })
+    expect(await outcome(sign())).toBe('signed')
+    expect(client.health().pinFlags).toEqual(['CKF_USER_PIN_FINAL_TRY'])
+    await client.setCredentials({ pin: { value: 'another' } })
+    expect(await outcome(sign())).toBe('CREDENTIALS_REJECTED')
+    expect(await logins()).toBe(1)
+  })
+
+  test('where it has a PIN pad of its own, no PIN is sent, but one is asked for there', async () => {
+    await chaos.rules.add({ tokenInfo: { set: ['CKF_PROTECTED_AUTHENTICATION_PATH'] } })
+    // SoftHSM has none.
+    expect(await rejection(sign())).toMatchObject({ rvName: 'CKR_ARGUMENTS_BAD', fn: 'C_Login' })
+    expect(await logins()).toBe(1)
+  })
+
+  test('where it does not say, nothing is sent, and the next use takes its turn', async () => {
+    await chaos.rules.add({ on: 'C_GetTokenInfo', hang: true, times: 1 })
+    expect(await outcome(sign({ timeoutMs: 1_000 }))).toBe('OPERATION_TIMEOUT')
+    expect(await logins()).toBe(0)
+    expect(await outcome(sign())).toBe('signed')
+  })
 })
