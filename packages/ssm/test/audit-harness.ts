@@ -8,10 +8,9 @@ import { AuditStore } from '../src/audit/audit-store.js'
 import { type AuditEvent, serviceEvent } from '../src/audit/entry.js'
 import { exportLines } from '../src/audit/export.js'
 import { KeptHeads } from '../src/audit/kept-heads.js'
-import { AUDIT_KEY_LABEL, AuditSigner, readAuditKeys } from '../src/audit/signer.js'
+import { AuditSigner, readAuditKeys } from '../src/audit/signer.js'
 import { verifyExport } from '../src/audit/verify-export.js'
 import { type VerifiedChain, verifyStore } from '../src/audit/verify-store.js'
-import { readPublicKeys } from '../src/auth/signing-keys.js'
 import { createServiceKeys } from '../src/init/token-keys.js'
 import { openStore, type Store } from '../src/store/store.js'
 
@@ -28,7 +27,7 @@ export interface AuditHarness {
   /** @throws AuditBroken for the first chain that is not what was written */
   verify(): Promise<VerifiedChain[]>
   export(): Promise<string[]>
-  verifyExport(lines: readonly string[]): ReturnType<typeof verifyExport>
+  verifyExport(lines: Iterable<string> | AsyncIterable<string>): ReturnType<typeof verifyExport>
   close(): Promise<void>
 }
 
@@ -44,7 +43,8 @@ export async function startAuditHarness(token: SoftHsmToken, place: string): Pro
   const failures: unknown[] = []
   const heads = mkdtempSync(join(tmpdir(), 'ssm-heads-'))
   const kept = new KeptHeads(client, heads)
-  const jwks = async () => (await readPublicKeys(client, AUDIT_KEY_LABEL)).map(({ jwk }) => jwk)
+  // read once: an export is verified many times
+  const keys = readAuditKeys(client)
   return {
     client,
     store,
@@ -55,17 +55,17 @@ export async function startAuditHarness(token: SoftHsmToken, place: string): Pro
       AuditLog.open({ store: audit, client, kept, chain, onFailure: (error) => failures.push(error) }),
     event: (action) => ({ ...serviceEvent(action, new Date()), account: 'udm', status: 200 }),
     verify: async () => {
-      const { verified, broken } = await verifyStore(audit, await readAuditKeys(client), await kept.read())
+      const { verified, broken } = await verifyStore(audit, await keys, await kept.read())
       if (broken[0] !== undefined) throw broken[0]
       return verified
     },
     export: async () => {
       const lines: string[] = []
-      for await (const line of exportLines(audit, new AuditSigner(client), await jwks(), await kept.read()))
+      for await (const line of exportLines(audit, new AuditSigner(client), await keys, await kept.read()))
         lines.push(line)
       return lines
     },
-    verifyExport: async (lines) => verifyExport(lines, undefined),
+    verifyExport: async (lines) => verifyExport(lines, await keys),
     close: async () => {
       await client.close()
       await store.destroy()

@@ -108,14 +108,26 @@ export class AuditStore {
     }
   }
 
-  /** The heads of a chain in the order of their places: all, or those from a place on. */
-  async heads(chain: string, from = Number.MIN_SAFE_INTEGER): Promise<StoredHead[]> {
-    return this.#store
-      .selectFrom('audit_heads')
-      .select(['seq', 'statement', 'signature'])
-      .where('chain', '=', chain)
-      .where('seq', '>=', from)
-      .orderBy('seq')
-      .execute()
+  /** The heads of a chain in the order of their places, a page at a time: all, or those from one place to another. */
+  async *heads(
+    chain: string,
+    from = Number.MIN_SAFE_INTEGER,
+    to = Number.MAX_SAFE_INTEGER,
+  ): AsyncGenerator<StoredHead, undefined> {
+    for (let next = from; ; ) {
+      const page = await this.#store
+        .selectFrom('audit_heads')
+        .select(['seq', 'statement', 'signature'])
+        .where('chain', '=', chain)
+        .where('seq', '>=', next)
+        .where('seq', '<=', to)
+        .orderBy('seq')
+        .limit(PAGE)
+        .execute()
+      yield* page
+      const last = page.at(-1)
+      if (last === undefined) return
+      next = last.seq + 1
+    }
   }
 }

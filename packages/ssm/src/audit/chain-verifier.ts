@@ -17,14 +17,14 @@ export class AuditBroken extends Error {
 
 /** Follows a chain entry by entry. */
 export class ChainVerifier {
-  readonly #chain: string
+  readonly chain: string
   readonly #keys: AuditKeys
   #head: ChainHead
   #signedSeq = 0
 
   /** @param from where to begin: what is before it is not looked at */
   constructor(chain: string, keys: AuditKeys, from: ChainHead = GENESIS) {
-    this.#chain = chain
+    this.chain = chain
     this.#keys = keys
     this.#head = from
   }
@@ -42,7 +42,7 @@ export class ChainVerifier {
   entry({ seq, entry, hash }: StoredEntry): void {
     const expected = this.#head.seq + 1
     const { chain, seq: written } = membersOf(entry)
-    if (seq !== written || chain !== this.#chain) {
+    if (seq !== written || chain !== this.chain) {
       throw this.#broken(
         expected,
         `it says that it is entry ${String(written)} of chain ${String(chain)}: it was changed or moved`,
@@ -59,7 +59,7 @@ export class ChainVerifier {
   headOf(seq: number, head: Signed): void {
     const members = openStatement(head, this.#keys)
     if (members === undefined) throw this.#broken(seq, 'the head that signs it was changed, or signed by another key')
-    const matches = members.chain === this.#chain && members.seq === seq && seq === this.#head.seq
+    const matches = members.chain === this.chain && members.seq === seq && seq === this.#head.seq
     if (!matches || members.hash !== this.#head.hash) throw this.#broken(seq, 'it is not the entry that was signed')
     this.#signedSeq = seq
   }
@@ -73,7 +73,7 @@ export class ChainVerifier {
   }
 
   #broken(seq: number, what: string): AuditBroken {
-    return new AuditBroken(this.#chain, seq, what)
+    return new AuditBroken(this.chain, seq, what)
   }
 }
 

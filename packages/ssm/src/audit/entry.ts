@@ -16,7 +16,7 @@ export interface AuditEvent {
   durationUs: number | null
   /** the problem's code */
   error: string | null
-  /** of the service's own events: how many entries were not signed, or lost, or requests refused that have none */
+  /** of the service's own events: how many entries were not signed, or lost, or requests refused that have none; of a batch, how many operations */
   count: number | null
   /** the account that was changed, or the name that a failed login was for */
   subject?: string | undefined

@@ -1,15 +1,8 @@
-import type { JWK } from 'jose'
 import type { Anchor } from './anchor.js'
 import type { AuditStore } from './audit-store.js'
 import { AuditBroken } from './chain-verifier.js'
-import { type AuditSigner, auditKeysOf, type Signed } from './signer.js'
+import type { AuditKeys, AuditSigner, Signed } from './signer.js'
 import { chainsOf, requireContinuation } from './verify-store.js'
-
-/** What the last line of an export says about the whole, so that nothing can be cut off. */
-export interface ExportEnd extends Signed {
-  /** the public keys that heads and this statement verify with */
-  keys: JWK[]
-}
 
 /** A line of an export. */
 export interface ExportLine {
@@ -17,8 +10,8 @@ export interface ExportLine {
   hash: string
   /** where a head signs this entry */
   head?: Signed
-  /** on the last line */
-  export?: ExportEnd
+  /** on the last line: an {@link ExportStatement} about the whole, so that nothing can be cut off */
+  export?: Signed
 }
 
 /** What the HSM says about the whole. */
@@ -35,19 +28,19 @@ export interface ExportStatement {
  * The audit as lines of JSON, an entry a line, a chain after the other. The last line holds what the HSM says now about where each chain
  * ends, and which of them ends too early: its signature must not make whole what was cut off.
  *
+ * @param keys what heads are verified with; nobody is told them here, for an export that brings its keys proves nothing
  * @param kept the heads that are kept beside the store
  */
 export async function* exportLines(
   store: AuditStore,
   signer: AuditSigner,
-  keys: JWK[],
+  keys: AuditKeys,
   kept: readonly Anchor[],
 ): AsyncGenerator<string> {
-  const known = await auditKeysOf(keys)
   const broken: ExportStatement['broken'] & object = []
   for (const chain of await chainsOf(store, kept)) {
     try {
-      await requireContinuation(store, known, chain, kept)
+      await requireContinuation(store, keys, chain, kept)
     } catch (error) {
       if (!(error instanceof AuditBroken)) throw error
       broken.push({ chain, seq: error.seq, what: error.what })
@@ -56,14 +49,17 @@ export async function* exportLines(
   const ends: ExportStatement['export'] = []
   let held: ExportLine | undefined
   for (const chain of await store.chains()) {
-    const heads = new Map(
-      (await store.heads(chain)).map(({ seq, statement, signature }) => [seq, { statement, signature }]),
-    )
+    const heads = store.heads(chain)
+    let head = (await heads.next()).value
     let end = { chain, seq: 0, hash: '' }
     for await (const { seq, entry, hash } of store.entries(chain)) {
       if (held !== undefined) yield format(held)
-      const head = heads.get(seq)
-      held = { entry: JSON.parse(entry) as ExportLine['entry'], hash, ...(head !== undefined && { head }) }
+      while (head !== undefined && head.seq < seq) head = (await heads.next()).value
+      held = {
+        entry: JSON.parse(entry) as ExportLine['entry'],
+        hash,
+        ...(head?.seq === seq && { head: signedOf(head) }),
+      }
       end = { chain, seq, hash }
     }
     ends.push(end)
@@ -74,7 +70,11 @@ export async function* exportLines(
     ...(broken.length > 0 && { broken }),
     time: new Date().toISOString(),
   })
-  yield format({ ...held, export: { ...signed, keys } })
+  yield format({ ...held, export: signed })
+}
+
+function signedOf({ statement, signature }: Signed): Signed {
+  return { statement, signature }
 }
 
 function format(line: ExportLine): string {

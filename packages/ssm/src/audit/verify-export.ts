@@ -1,6 +1,6 @@
 import { AuditBroken, ChainVerifier } from './chain-verifier.js'
-import type { ExportEnd, ExportLine, ExportStatement } from './export.js'
-import { type AuditKeys, auditKeysOf, openStatement } from './signer.js'
+import type { ExportLine, ExportStatement } from './export.js'
+import { type AuditKeys, openStatement, type Signed } from './signer.js'
 import type { VerifiedChain } from './verify-store.js'
 
 /** An export that is what was exported. */
@@ -11,54 +11,55 @@ export interface VerifiedExport {
 }
 
 /**
- * Follows the chains in an export.
+ * Follows the chains in an export, a line at a time: however long it is, no more of it is held.
  *
  * @param lines each with its line end
- * @param known the keys to trust; without them those in the export, which prove only that it is whole
+ * @param keys those to trust. None that the export brings could be: whoever writes an export of his own signs it with a key of his own
  * @throws AuditBroken at the first entry that is wrong or missing
  */
-export async function verifyExport(lines: readonly string[], known: AuditKeys | undefined): Promise<VerifiedExport> {
-  const parsed = lines.map((line, index) => parseLine(line, index + 1))
-  const last = parsed.at(-1)
-  const lastSeq = seqOf(last)
-  const chainOfLast = chainOf(last)
-  if (last?.export === undefined) {
-    throw new AuditBroken(chainOfLast, lastSeq + 1, 'it is missing, or the end of the export: the end was cut off')
+export async function verifyExport(
+  lines: AsyncIterable<string> | Iterable<string>,
+  keys: AuditKeys,
+): Promise<VerifiedExport> {
+  const followed: ChainVerifier[] = []
+  let end: Signed | undefined
+  let number = 0
+  for await (const text of lines) {
+    const line = parseLine(text, ++number)
+    const [chain, seq] = [chainOf(line), seqOf(line)]
+    if (end !== undefined) throw new AuditBroken(chain, seq, 'it does not belong to the export, or not there')
+    let verifier = followed.at(-1)
+    if (verifier?.chain !== chain) followed.push((verifier = new ChainVerifier(chain, keys)))
+    verifier.entry({ seq, entry: JSON.stringify(line.entry), hash: line.hash })
+    if (line.head !== undefined) verifier.headOf(seq, line.head)
+    end = line.export
   }
-  const keys = known ?? (await keysIn(last.export))
-  const end = openStatement(last.export, keys) as ExportStatement | undefined
-  if (end === undefined || !Array.isArray(end.export)) {
-    throw new AuditBroken(chainOfLast, lastSeq, 'the statement about the whole was changed, or signed by another key')
+  const { chain, head } = followed.at(-1) ?? { chain: '?', head: { seq: 0 } }
+  if (end === undefined) {
+    throw new AuditBroken(chain, head.seq + 1, 'it is missing, or the end of the export: the end was cut off')
   }
-  const chains: VerifiedChain[] = []
-  let next = 0
-  for (const { chain, seq: endSeq, hash: endHash } of end.export) {
-    const verifier = new ChainVerifier(chain, keys)
-    for (let line = parsed[next]; line !== undefined && chainOf(line) === chain; line = parsed[++next]) {
-      const seq = seqOf(line)
-      verifier.entry({ seq, entry: JSON.stringify(line.entry), hash: line.hash })
-      if (line.head !== undefined) verifier.headOf(seq, line.head)
-    }
+  const statement = openStatement(end, keys) as ExportStatement | undefined
+  if (statement === undefined || !Array.isArray(statement.export)) {
+    throw new AuditBroken(chain, head.seq, 'the statement about the whole was changed, or signed by another key')
+  }
+  return { chains: compare(followed, statement), key: statement.key }
+}
+
+/** @throws AuditBroken where what was followed is not all that the statement says, or more */
+function compare(followed: readonly ChainVerifier[], { export: ends, broken }: ExportStatement): VerifiedChain[] {
+  const chains = ends.map(({ chain, seq: endSeq, hash: endHash }, place) => {
+    const verifier = followed[place]
+    if (verifier?.chain !== chain) throw new AuditBroken(chain, 1, 'it is missing, and so is the rest of its chain')
     const { seq, hash } = verifier.head
     if (seq < endSeq) verifier.beyond(endSeq)
     if (seq !== endSeq || hash !== endHash) throw new AuditBroken(chain, seq, 'the export says that it ends elsewhere')
-    chains.push({ chain, entries: seq, signed: seq })
-  }
-  if (next < parsed.length) {
-    throw new AuditBroken(chainOf(parsed[next]), seqOf(parsed[next]), 'it does not belong to the export, or not there')
-  }
-  const [broken] = end.broken ?? []
-  if (broken !== undefined) throw new AuditBroken(broken.chain, broken.seq, `when it was exported, ${broken.what}`)
-  return { chains, key: end.key }
-}
-
-/** None where what is there are no keys: then nothing verifies. */
-async function keysIn({ keys }: ExportEnd): Promise<AuditKeys> {
-  try {
-    return await auditKeysOf(keys)
-  } catch {
-    return new Map()
-  }
+    return { chain, entries: seq, signed: seq }
+  })
+  const more = followed[ends.length]
+  if (more !== undefined) throw new AuditBroken(more.chain, 1, 'it does not belong to the export, or not there')
+  const [first] = broken ?? []
+  if (first !== undefined) throw new AuditBroken(first.chain, first.seq, `when it was exported, ${first.what}`)
+  return chains
 }
 
 const MEMBERS: ReadonlySet<string> = new Set(['entry', 'hash', 'head', 'export'] satisfies (keyof ExportLine)[])
@@ -73,9 +74,9 @@ function parseLine(line: string, number: number): ExportLine {
       typeof value?.entry === 'object' &&
       value.entry !== null &&
       typeof value.hash === 'string' &&
+      [value.head, value.export].every((signed) => signed === undefined || isSigned(signed)) &&
       `${JSON.stringify(value)}\n` === line
     ) {
-      // the members that are not looked at here are signed
       return value as ExportLine
     }
   } catch {
@@ -84,10 +85,14 @@ function parseLine(line: string, number: number): ExportLine {
   throw new AuditBroken('?', number, `line ${number} is not as the export wrote it`)
 }
 
-function seqOf(line: ExportLine | undefined): number {
-  return typeof line?.entry.seq === 'number' ? line.entry.seq : 0
+function isSigned(value: object | null): boolean {
+  return value !== null && Object.keys(value).join() === 'statement,signature'
 }
 
-function chainOf(line: ExportLine | undefined): string {
-  return typeof line?.entry.chain === 'string' ? line.entry.chain : '?'
+function seqOf({ entry }: ExportLine): number {
+  return typeof entry.seq === 'number' ? entry.seq : 0
+}
+
+function chainOf({ entry }: ExportLine): string {
+  return typeof entry.chain === 'string' ? entry.chain : '?'
 }

@@ -52,9 +52,10 @@ async function verifyChain(
   chain: string,
   kept: readonly Anchor[],
 ): Promise<VerifiedChain> {
-  const heads = [...(await store.heads(chain)), ...placesOf(chain, kept, keys)]
+  const own = placesOf(chain, kept, keys)
+  const newest = await store.lastHead(chain)
   const verifier = new ChainVerifier(chain, keys)
-  await follow(store, chain, verifier, heads)
+  await follow(store, verifier, inOrder(store.heads(chain, undefined, newest), own))
   if (verifier.signedSeq === 0)
     throw new AuditBroken(chain, 1, 'no head signs it, nor any after it: the heads are missing')
   return { chain, entries: verifier.head.seq, signed: verifier.signedSeq }
@@ -73,32 +74,32 @@ export async function requireContinuation(
   kept: readonly Anchor[],
 ): Promise<void> {
   const own = placesOf(chain, kept, keys)
-  const oldest = Math.min(await store.lastHead(chain), ...own.map(({ seq }) => seq))
-  const heads = [...(await store.heads(chain, oldest)), ...own]
+  const newest = await store.lastHead(chain)
+  const places = [newest, ...own.map(({ seq }) => seq)]
+  const oldest = Math.min(...places)
   const end = await store.lastEntry(chain)
-  if (end.seq < oldest) new ChainVerifier(chain, keys, end).beyond(Math.max(...heads.map(({ seq }) => seq)))
+  if (end.seq < oldest) new ChainVerifier(chain, keys, end).beyond(Math.max(...places))
   // the entry of that head is followed too: its hash says that the one before it is what it was
   const before = oldest <= 1 ? GENESIS : await store.entryAt(chain, oldest - 1)
   if (before === undefined) throw new AuditBroken(chain, oldest - 1, `it is missing: entry ${oldest} comes next`)
-  await follow(store, chain, new ChainVerifier(chain, keys, before), heads)
+  await follow(store, new ChainVerifier(chain, keys, before), inOrder(store.heads(chain, oldest, newest), own))
 }
 
 /** What a database says of a file that is not as it left it; anything else, such as being away, says nothing of the audit. */
 const DAMAGE = /^(SQLITE_CORRUPT|SQLITE_NOTADB|XX00[12]$)/
 
-/** From where the verifier stands to the end. */
+/** From where the verifier stands to the end. Heads are those that were there before the first entry is read: later ones may sign later ones. */
 async function follow(
   store: AuditReader,
-  chain: string,
   verifier: ChainVerifier,
-  unsorted: readonly StoredHead[],
+  heads: AsyncGenerator<StoredHead, undefined>,
 ): Promise<void> {
-  const heads = unsorted.toSorted((a, b) => a.seq - b.seq)
-  let next = 0
+  const { chain } = verifier
+  let head = (await heads.next()).value
   try {
     for await (const entry of store.entries(chain, verifier.head.seq === 0 ? undefined : verifier.head.seq)) {
       verifier.entry(entry)
-      for (let head = heads[next]; head !== undefined && head.seq <= entry.seq; head = heads[++next]) {
+      for (; head !== undefined && head.seq <= entry.seq; head = (await heads.next()).value) {
         verifier.headOf(head.seq, head)
       }
     }
@@ -106,8 +107,24 @@ async function follow(
     if (!(error instanceof StoreError) || !DAMAGE.test(error.code)) throw error
     throw new AuditBroken(chain, verifier.head.seq + 1, `it cannot be read: ${error.message} (${error.code})`)
   }
-  const left = heads.at(-1)
-  if (left !== undefined && next < heads.length) verifier.beyond(left.seq)
+  for await (const later of heads) head = later
+  if (head !== undefined) verifier.beyond(head.seq)
+}
+
+/** Heads of the store, and among them those that are kept beside it. */
+async function* inOrder(
+  stored: AsyncIterable<StoredHead>,
+  kept: readonly StoredHead[],
+): AsyncGenerator<StoredHead, undefined> {
+  const left = kept.toSorted((a, b) => b.seq - a.seq)
+  for await (const head of stored) {
+    for (let own = left.at(-1); own !== undefined && own.seq <= head.seq; own = left.at(-1)) {
+      left.pop()
+      yield own
+    }
+    yield head
+  }
+  for (const own of left.toReversed()) yield own
 }
 
 /** The heads of a chain that are kept beside the store, with their places. @throws AuditBroken */

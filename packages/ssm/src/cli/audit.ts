@@ -6,12 +6,12 @@ import { AuditStore } from '../audit/audit-store.js'
 import { AuditBroken } from '../audit/chain-verifier.js'
 import { exportLines } from '../audit/export.js'
 import { KeptHeads } from '../audit/kept-heads.js'
-import { AUDIT_KEY_LABEL, type AuditKeys, AuditSigner, auditKeysOf, readAuditKeys } from '../audit/signer.js'
+import { type AuditKeys, AuditSigner, auditKeysOf, readAuditKeys } from '../audit/signer.js'
 import { verifyExport } from '../audit/verify-export.js'
 import { type VerifiedChain, verifyStore } from '../audit/verify-store.js'
-import { readPublicKeys } from '../auth/signing-keys.js'
 import { loadConfig } from '../config/config.js'
 import { ConfigError } from '../config/config-error.js'
+import { readSources } from '../config/sources.js'
 import { dataFolder } from '../data/data-folder.js'
 import { openClientFor } from '../hsm/open-client.js'
 import { openStore } from '../store/store.js'
@@ -20,10 +20,12 @@ import { EXIT } from './exit-codes.js'
 
 /** Follows the audit, of a data folder or an export. */
 export async function verifyAudit({ flags, own }: Command): Promise<number> {
-  const file = own.get('file')
+  const [file, keyFile] = [own.get('file'), own.get('public-key')]
+  if (file === undefined && keyFile !== undefined)
+    throw new ConfigError('--public-key', 'it alone', '--file EXPORT beside it')
   try {
     if (file === undefined) return await verifyData(flags)
-    process.stdout.write(await verifyFile(file, own.get('public-key')))
+    process.stdout.write(await verifyFile(file, keyFile ?? keyFileOf(flags)))
     return EXIT.OK
   } catch (error) {
     if (!(error instanceof AuditBroken)) throw error
@@ -34,7 +36,7 @@ export async function verifyAudit({ flags, own }: Command): Promise<number> {
 /** Writes the audit to standard output. */
 export function exportAudit({ flags }: Command): Promise<number> {
   return withAudit(flags, async (store, client, kept) => {
-    const keys = (await readPublicKeys(client, AUDIT_KEY_LABEL)).map(({ jwk }) => jwk)
+    const keys = await readAuditKeys(client)
     for await (const line of exportLines(store, new AuditSigner(client), keys, await kept.read())) {
       if (!process.stdout.write(line)) await once(process.stdout, 'drain')
     }
@@ -55,16 +57,20 @@ function tellBroken(broken: readonly AuditBroken[]): number {
   return EXIT.FAILURE
 }
 
-async function verifyFile(file: string, keyFile: string | undefined): Promise<string> {
-  const { chains, key } = await verifyExport(
-    await linesOf(file),
-    keyFile === undefined ? undefined : await readKey(keyFile),
+async function verifyFile(file: string, keyFile: string): Promise<string> {
+  const { chains, key } = await verifyExport(linesOf(file), await readKeys(keyFile))
+  return `${chains.map(describe).join('')}ssm: signed with the key ${key}, which ${keyFile} holds\n`
+}
+
+/** The file of the data folder. @throws ConfigError where none is given: a key that the export brought would say nothing */
+function keyFileOf(flags: ReadonlyMap<string, string>): string {
+  const { data } = readSources(process.env, flags, () => {})
+  if (data !== undefined) return dataFolder(data).auditKey
+  throw new ConfigError(
+    '--public-key',
+    'nothing',
+    'the key to trust: the audit-public-key.pem of the data folder that the export is of, or that folder by --data',
   )
-  const trust =
-    keyFile === undefined
-      ? 'which the export brings itself: compare this name, or give the key with --public-key'
-      : `which ${keyFile} holds`
-  return `${chains.map(describe).join('')}ssm: signed with the key ${key}, ${trust}\n`
 }
 
 function describe({ chain, entries, signed }: VerifiedChain): string {
@@ -74,24 +80,34 @@ function describe({ chain, entries, signed }: VerifiedChain): string {
   return `ssm: chain ${chain}: ${entries} entries, all as they were written, ${unsigned}\n`
 }
 
+/** Characters of a line that no export reaches: a file without line ends is not to be read into memory. */
+const LONGEST_LINE = 4 * 1024 * 1024
+
 /** The lines of a file with their ends. */
-async function linesOf(file: string): Promise<string[]> {
-  const lines: string[] = []
+async function* linesOf(file: string): AsyncGenerator<string> {
   let rest = ''
+  let count = 0
   for await (const chunk of createReadStream(file, 'utf8')) {
     const parts = (rest + String(chunk)).split('\n')
     rest = parts.pop() ?? ''
-    for (const part of parts) lines.push(`${part}\n`)
+    for (const part of parts) yield `${part}\n`
+    count += parts.length
+    if (rest.length > LONGEST_LINE)
+      throw new AuditBroken('?', count + 1, `line ${count + 1} is longer than any that an export has`)
   }
-  if (rest !== '') lines.push(rest)
-  return lines
+  if (rest !== '') yield rest
 }
 
-async function readKey(file: string): Promise<AuditKeys> {
+const PEM = /-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----/g
+
+/** All of a file: a token may have several. */
+async function readKeys(file: string): Promise<AuditKeys> {
   try {
+    const keys = readFileSync(file, 'utf8').match(PEM) ?? []
+    if (keys.length === 0) throw new Error('there is none')
     // what Node exports for a public key is a JWK of strings
-    const jwk = createPublicKey(readFileSync(file, 'utf8')).export({ format: 'jwk' }) as JsonWebKey & { kty: string }
-    return await auditKeysOf([{ kty: jwk.kty, n: jwk.n ?? '', e: jwk.e ?? '' }])
+    const jwks = keys.map((pem) => createPublicKey(pem).export({ format: 'jwk' }) as JsonWebKey & { kty: string })
+    return await auditKeysOf(jwks.map(({ kty, n = '', e = '' }) => ({ kty, n, e })))
   } catch (error) {
     const why = error instanceof Error && 'code' in error ? String(error.code) : 'not readable'
     throw new ConfigError('--public-key', `${file} (${why})`, 'a file with an RSA public key in PEM')

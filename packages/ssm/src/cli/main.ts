@@ -5,7 +5,7 @@ import { SigningKeyMissing } from '../auth/signing-keys.js'
 import { ConfigError } from '../config/config-error.js'
 import { packageVersion } from '../package-version.js'
 import { StoreError } from '../store/store-error.js'
-import { parseCommand } from './arguments.js'
+import { type Command, parseCommand } from './arguments.js'
 import { EXIT } from './exit-codes.js'
 import { helpText } from './help.js'
 
@@ -24,8 +24,9 @@ const CONFIGURATION_ERRORS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 
 /** Runs the command and gives its exit status. What is asked for goes to standard output, errors to standard error. */
 export async function main(args: readonly string[]): Promise<number> {
+  let command: Command | undefined
   try {
-    const command = parseCommand(args)
+    command = parseCommand(args)
     // each loads what it needs: most commands need no web server
     switch (command.name) {
       case 'help':
@@ -53,7 +54,8 @@ export async function main(args: readonly string[]): Promise<number> {
     }
   } catch (error) {
     process.stderr.write(`ssm: ${describe(error)}\n`)
-    return isConfiguration(error) ? EXIT.CONFIGURATION : EXIT.FAILURE
+    if (isConfiguration(error)) return EXIT.CONFIGURATION
+    return command?.name === 'audit verify' ? EXIT.UNREAD : EXIT.FAILURE
   }
 }
 

@@ -1,6 +1,6 @@
 import { type Algorithm, cipherMechanism, ivBytes } from '../crypto/algorithms.js'
 import type { Hsm } from '../hsm/hsm.js'
-import type { LabelKeys } from '../hsm/label-keys.js'
+import type { LabelKeys, Used } from '../hsm/label-keys.js'
 import { Problem } from '../problems/problem.js'
 import type { Plan } from './plan.js'
 
@@ -30,8 +30,7 @@ export function planDecrypt({ keyLabel, id, algorithm, cipher, iv, padding }: De
 }
 
 /** @throws Problem KEY_NOT_FOUND, KEY_AMBIGUOUS, and as {@link planDecrypt} */
-export async function decrypt(hsm: Hsm, keys: LabelKeys, request: Decryption): Promise<Buffer> {
+export async function decrypt(hsm: Hsm, keys: LabelKeys, request: Decryption): Promise<Used<Buffer>> {
   const { label, id, step } = planDecrypt(request)
-  const { value } = await keys.use(label, id, (key) => hsm.decrypt(key, step.mechanism, step.data))
-  return value
+  return keys.use(label, id, (key) => hsm.decrypt(key, step.mechanism, step.data))
 }

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { AuditLog } from '../audit/audit-log.js'
 import type { AuditEvent } from '../audit/entry.js'
+import type { CountedUse, KeyUses } from '../audit/key-uses.js'
 import { Refusals } from '../audit/refusals.js'
 import type { Action, DeclaredAction } from '../auth/actions.js'
 import { addressOf } from '../limits/address.js'
@@ -15,6 +16,8 @@ declare module 'fastify' {
     bodyIsValid: boolean
     /** whether it was let through to change keys: what became of that is on the disk before its answer */
     changesKeys: boolean
+    /** what the operations of a batch did with which keys; null where the request is none */
+    keyUses: KeyUses | null
     /** the code of the problem it was answered with */
     problemCode: string | null
   }
@@ -39,11 +42,15 @@ export interface AuditOptions {
   failClosed: 'changes' | 'all'
 }
 
-/** Writes one entry for each request, except for those that are open to everybody; of those that are refused to anybody, a few and their number. */
+/**
+ * Writes one entry for each request, except for those that are open to everybody; of those that are refused to anybody, a few and their number. A batch has
+ * one more for each key that it used, or could not, with each outcome.
+ */
 export function auditRequests(app: App, { log, failClosed }: AuditOptions): void {
   app.decorateRequest('answeredKeyId', null)
   app.decorateRequest('bodyIsValid', false)
   app.decorateRequest('changesKeys', false)
+  app.decorateRequest('keyUses', null)
   app.decorateRequest('problemCode', null)
 
   const refusals = new Refusals((event) => log.record(event))
@@ -64,7 +71,8 @@ export function auditRequests(app: App, { log, failClosed }: AuditOptions): void
     request.changesKeys = KEY_CHANGES.has(action)
   })
   app.addHook('preSerialization', (request, _reply, payload, next) => {
-    const { id } = (payload ?? {}) as { id?: unknown }
+    const { id: own, key_info: key } = (payload ?? {}) as { id?: unknown; key_info?: { id?: unknown } }
+    const id = own ?? key?.id
     if (typeof id === 'number') request.answeredKeyId = id
     next(null, payload)
   })
@@ -75,6 +83,7 @@ export function auditRequests(app: App, { log, failClosed }: AuditOptions): void
     if (!request.changesKeys) {
       if (isOpenToAnybody(event)) refusals.record(event)
       else log.record(event)
+      await recordUses(log, event, [...(request.keyUses?.counted() ?? [])])
       return payload
     }
     try {
@@ -89,6 +98,17 @@ export function auditRequests(app: App, { log, failClosed }: AuditOptions): void
       return JSON.stringify(problem.toBody(request.url.split('?', 1)[0] ?? '/'))
     }
   })
+}
+
+/** A batch that used more keys than that is answered when all of that is written: many of them would fill the queue faster than it empties. */
+const MANY_USES = 100
+
+async function recordUses(log: AuditLog, batch: AuditEvent, uses: readonly CountedUse[]): Promise<void> {
+  const events = uses.map((use) => ({ ...batch, ...use, durationUs: null }))
+  const last = events.length > MANY_USES ? events.pop() : undefined
+  for (const event of events) log.record(event)
+  // where it fails it waits, as the others do
+  if (last !== undefined) await log.recordDurably(last).catch(() => {})
 }
 
 /** Whether anybody could have made any number of such requests. Guesses at passwords are not among them: those are limited before they are made. */
@@ -128,7 +148,7 @@ function eventOf(request: FastifyRequest, status: number, elapsedMs: number): Au
     requestId: request.id,
     durationUs: Math.round(elapsedMs * 1000),
     error: request.problemCode,
-    count: null,
+    count: request.keyUses?.total ?? null,
     ...(action === 'USER_LOGIN' && request.account === null && { subject: nameTried(request) }),
   }
 }

@@ -2,6 +2,7 @@ import type { FastifyRequest, FastifySchemaValidationError } from 'fastify'
 import type { TSchema } from 'typebox'
 import type { Sealed } from '../hsm/hsm.js'
 import type { Used } from '../hsm/label-keys.js'
+import { KeyUses } from '../audit/key-uses.js'
 import type { Action } from '../auth/actions.js'
 import { invalidOperation } from '../auth/auth-problems.js'
 import { didYouMean } from '../nearest.js'
@@ -13,7 +14,7 @@ import type { Plan } from '../operations/plan.js'
 import { problemFromError } from '../problems/from-error.js'
 import type { FailureCode } from '../problems/from-library.js'
 import { problemFromValidation } from '../problems/from-validation.js'
-import { Problem } from '../problems/problem.js'
+import { Problem, type ProblemCode } from '../problems/problem.js'
 import {
   type DecryptAesGcmRequest,
   decryptAesGcmRequest,
@@ -43,6 +44,26 @@ interface Operation {
   schema: TSchema
   /** `body` has the schema's form */
   plan: (body: unknown, legacyAlgorithms: boolean) => Planned
+}
+
+/** The members of every operation's request that name its key. */
+interface NamedKey {
+  key_label?: string | undefined
+  id?: number | undefined
+}
+
+/** What an operation of a batch wanted: the key only where its request has the form that it should. */
+interface Asked extends NamedKey {
+  action: Action
+}
+
+/** What became of it. */
+interface Outcome {
+  result: Result
+  /** the problem's code */
+  error: ProblemCode | null
+  /** the key that was used */
+  keyId?: number
 }
 
 const OPERATIONS: Readonly<Record<string, Operation>> = {
@@ -113,39 +134,45 @@ async function answerBatch(
   operations: readonly object[],
   path: string,
 ): Promise<BatchAnswer> {
-  const refuse = (error: unknown, failure: FailureCode): Result => {
+  const outcomes = new Array<Outcome>(operations.length)
+  const refuse = (place: number, error: unknown, failure: FailureCode): void => {
     const problem = problemFromError(error, failure)
     if (problem.status >= 500) context.onFailure(problem)
     context.metrics.countProblem(problem.code)
-    return { status: problem.status, body: problem.toBody(path) }
+    outcomes[place] = { result: { status: problem.status, body: problem.toBody(path) }, error: problem.code }
   }
-  const results = new Array<Result>(operations.length)
   const planned: { place: number; plan: Planned; failure: FailureCode }[] = []
-  const actions = new Array<Action | undefined>(operations.length)
+  const asked = new Array<Asked>(operations.length)
   for (const [place, item] of operations.entries()) {
     try {
       const { operation, body } = readOperation(item)
-      actions[place] = operation.action
+      asked[place] = { action: operation.action }
       if (!request.mayDo(operation.action)) throw invalidOperation()
       requireForm(request, operation.schema, body)
+      const { key_label, id } = body as NamedKey
+      asked[place] = { action: operation.action, key_label, id }
       planned.push({ place, plan: operation.plan(body, context.legacyAlgorithms), failure: operation.failure })
     } catch (error) {
-      results[place] = refuse(error, 'INTERNAL_ERROR')
+      refuse(place, error, 'INTERNAL_ERROR')
     }
   }
-  const outcomes = await runBatch(
+  const settled = await runBatch(
     context.hsm,
     context.keys,
     planned.map(({ plan }) => plan),
   )
   for (const [at, { place, plan, failure }] of planned.entries()) {
-    const outcome = outcomes[at]
-    results[place] = outcome?.status === 'fulfilled' ? plan.answer(outcome.value) : refuse(outcome?.reason, failure)
+    const outcome = settled[at]
+    if (outcome?.status !== 'fulfilled') refuse(place, outcome?.reason, failure)
+    else outcomes[place] = { result: plan.answer(outcome.value), error: null, keyId: outcome.value.key.id }
   }
-  for (const [place, action] of actions.entries()) {
-    if (action !== undefined) context.metrics.countOperation(action, results[place]?.status ?? 500)
+  request.keyUses = new KeyUses()
+  for (const [place, { result, error, keyId }] of outcomes.entries()) {
+    const { action, key_label: keyLabel = null, id = null } = asked[place] ?? {}
+    if (action !== undefined) context.metrics.countOperation(action, result.status)
+    request.keyUses.add({ action: action ?? 'NONE', keyLabel, keyId: keyId ?? id, status: result.status, error })
   }
-  return { results }
+  return { results: outcomes.map(({ result }) => result) }
 }
 
 /** @throws Problem VALIDATION_FAILED */

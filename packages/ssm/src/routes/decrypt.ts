@@ -19,7 +19,12 @@ export function decryptRoutes(app: App, { hsm, keys, legacyAlgorithms }: RouteCo
         },
         config: { action: 'DECRYPT_DATA', failure: 'DECRYPTION_ERROR' },
       },
-      async ({ body }) => decryptAnswerOf(await decrypt(hsm, keys, readDecryption(body, legacyAlgorithms))),
+      async (request) => {
+        const { key, value } = await decrypt(hsm, keys, readDecryption(request.body, legacyAlgorithms))
+        // the answer does not say which it was, where id 0 meant the only one
+        request.answeredKeyId = key.id
+        return decryptAnswerOf(value)
+      },
     )
   }
 }

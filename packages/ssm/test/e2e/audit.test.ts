@@ -2,8 +2,11 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createSoftHsmToken } from 'testkit'
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
+import { AuditStore } from '../../src/audit/audit-store.js'
+import { GENESIS, link } from '../../src/audit/chain.js'
+import { entryText, serviceEvent } from '../../src/audit/entry.js'
 import { openStore } from '../../src/store/store.js'
-import { initialise, logIn, runSsm, serviceEnv, urlIn } from './process.js'
+import { CLI, initialise, logIn, runSsm, serviceEnv, urlIn } from './process.js'
 
 const token = createSoftHsmToken({ keys: [{ label: 'KEY_ENCRYPTION_AES256' }] })
 afterAll(() => token.remove())
@@ -33,25 +36,38 @@ describe('ssm audit', () => {
     )
   })
 
-  it('exports an entry a line, which verifies by itself and with the key of the data folder', async () => {
+  it('exports an entry a line, which verifies with the key of the data folder alone', async () => {
     const { code, stdout, stderr } = await audit('export')
     expect([code, stderr]).toEqual([0, ''])
     expect(stdout.trimEnd().split('\n')).toHaveLength(11)
     writeFileSync(exported, stdout)
-    const alone = await runSsm(['audit', 'verify', '--file', exported]).ended
-    expect([alone.code, alone.stderr]).toEqual([0, ''])
-    expect(alone.stdout).toMatch(
-      /8 entries, .*\n.*\/cli: 3 entries, .*\nssm: signed with the key [\w-]{43}, which the export brings itself: compare/,
-    )
     const key = join(service.data, 'audit-public-key.pem')
-    const pinned = await runSsm(['audit', 'verify', '--file', exported, '--public-key', key]).ended
-    expect([pinned.code, pinned.stdout.split('\n')[2]]).toEqual([0, expect.stringContaining(`which ${key} holds`)])
+    for (const args of [
+      ['--public-key', key],
+      ['--data', service.data],
+    ]) {
+      const verified = await runSsm(['audit', 'verify', '--file', exported, ...args]).ended
+      expect([verified.code, verified.stderr]).toEqual([0, ''])
+      expect(verified.stdout).toMatch(
+        /8 entries, .*\n.*\/cli: 3 entries, .*\nssm: signed with the key [\w-]{43}, which .* holds\n$/,
+      )
+      expect(verified.stdout).toContain(`which ${key} holds`)
+    }
+  })
+
+  it('takes no key from an export, which whoever forged it would have signed with his own', async () => {
+    expect(readFileSync(exported, 'utf8')).not.toContain('"kty"')
+    const { code, stderr } = await runSsm(['audit', 'verify', '--file', exported]).ended
+    expect([code, stderr]).toEqual([
+      2,
+      expect.stringMatching(/^ssm: --public-key: got nothing, expected the key to trust/),
+    ])
   })
 
   it('ends with 1 and names the entry where an export was changed', async () => {
     const changed = readFileSync(exported, 'utf8').replace('"key_id":12', '"key_id":13')
     writeFileSync(`${exported}.changed`, changed)
-    const { code, stdout, stderr } = await runSsm(['audit', 'verify', '--file', `${exported}.changed`]).ended
+    const { code, stdout, stderr } = await audit('verify', '--file', `${exported}.changed`)
     expect([code, stdout]).toEqual([1, ''])
     expect(stderr).toMatch(/^ssm: the audit is not what was written: chain [\da-f]{8}, entry 6: it was changed/)
   })
@@ -102,11 +118,37 @@ describe('ssm audit', () => {
   })
 
   it.each([
-    [['verify', '--file', '/nowhere'], /ENOENT/],
-    [['verify', '--file', exported, '--public-key', '/nowhere'], /^ssm: --public-key: got \/nowhere \(ENOENT\)/],
-  ])('%j is answered with what is wrong', async (args, message) => {
+    [3, ['verify', '--file', '/nowhere'], /ENOENT/],
+    [3, ['verify', '--database', 'postgres:///nothing?host=/nowhere'], /cannot be reached/],
+    [2, ['verify', '--file', exported, '--public-key', '/nowhere'], /^ssm: --public-key: got \/nowhere \(ENOENT\)/],
+    [2, ['verify', '--file', exported, '--public-key', CLI], /^ssm: --public-key: got .* \(not readable\)/],
+    [2, ['verify', '--public-key', '/nowhere'], /^ssm: --public-key: got it alone, expected --file EXPORT beside it/],
+  ])('ends with %i, which is not 1, where it could not look: %j', async (status, args, message) => {
     const { code, stderr } = await audit(...args)
-    expect(code).not.toBe(0)
-    expect(stderr).toMatch(message)
+    expect([code, stderr]).toEqual([status, expect.stringMatching(message)])
   })
+
+  it('verifies an export that is larger than the memory that it has', async () => {
+    const store = await openStore(join(service.data, 'ssm.sqlite'))
+    const chain = 'bulk'
+    let { seq, hash } = GENESIS
+    for (let page = 0; page < 40; page++) {
+      const entries = Array.from({ length: 1_000 }, () => {
+        const entry = entryText(chain, ++seq, serviceEvent('DECRYPT_DATA', new Date()))
+        hash = link(hash, entry)
+        return { seq, entry, hash }
+      })
+      await new AuditStore(store).append(chain, entries)
+    }
+    await store.destroy()
+    const { stdout } = await audit('export')
+    writeFileSync(exported, stdout)
+    expect(stdout.length).toBeGreaterThan(10e6)
+    const verified = await runSsm(['audit', 'verify', '--file', exported], {
+      ...env,
+      NODE_OPTIONS: '--max-old-space-size=24',
+    }).ended
+    expect([verified.code, verified.stderr]).toEqual([0, ''])
+    expect(verified.stdout).toContain('chain bulk: 40000 entries')
+  }, 120_000)
 })

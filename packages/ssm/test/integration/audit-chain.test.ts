@@ -279,7 +279,7 @@ describe.each(places)('on $name', ({ name, make }) => {
   })
 
   describe('an export of the audit', () => {
-    it('is an entry a line, and verifies with what it brings', async () => {
+    it('is an entry a line, and verifies with the key of the token', async () => {
       await write(4, 'one')
       await write(6, 'other')
       const lines = await harness.export()
@@ -317,6 +317,31 @@ describe.each(places)('on $name', ({ name, make }) => {
       await expect(harness.verifyExport([...lines.slice(0, -1), lines.at(-1)!.trimEnd()])).rejects.toThrow(
         /line 10 is not as/,
       )
+    })
+
+    it('is read no further than to the first line that is wrong', async () => {
+      await write(20)
+      const lines = await harness.export()
+      let read = 0
+      const stream = async function* () {
+        for (const line of lines.toSpliced(4, 1)) {
+          read++
+          yield line
+        }
+      }
+      await expect(harness.verifyExport(stream())).rejects.toMatchObject({ seq: 5 })
+      expect(read).toBe(5)
+    })
+
+    it('has members of its own only, whatever they are', async () => {
+      await write(1)
+      const lines = await harness.export()
+      for (const change of [{ head: null }, { export: null }, { head: {} }, { more: 1 }]) {
+        const line = `${JSON.stringify({ ...(JSON.parse(lines[0]!) as object), ...change })}\n`
+        await expect(harness.verifyExport(lines.with(0, line))).rejects.toThrow(
+          /entry 1: line 1 is not as the export wrote it/,
+        )
+      }
     })
 
     // an export is the same from wherever it comes

@@ -7,6 +7,7 @@ import { type AuthHarness, startAuthHarness } from '../auth-harness.js'
 
 const hsm = useSoftHsmToken({ keys: [{ label: 'KEY_ENCRYPTION_AES256' }] })
 const encryptRequest = { key_label: 'KEY_ENCRYPTION_AES256', plain: 'c0ffee', encryption_algorithm: 5 }
+const decryptRequest = { key_label: 'K4_AES', id: 3, cipher: '00'.repeat(16), iv: '', encryption_algorithm: 1 }
 let harness: AuthHarness
 let log: AuditLog
 let password: string
@@ -19,6 +20,8 @@ beforeAll(async () => {
   })
   password = await harness.add('console', 'webconsole')
   token = await harness.token('console', password)
+  const key = { key_label: 'K4_AES', id: 3, key_value: '11'.repeat(32), key_type: 'AES' }
+  await harness.ask('POST', '/crypto/store-key', token, key)
 })
 afterAll(async () => {
   await log.close()
@@ -101,6 +104,62 @@ describe('a request leaves one entry', () => {
       'GENERATE_AES_KEY console 201  KEY_ENCRYPTION_AES256 5',
       'GENERATE_AES_KEY console 409 KEY_EXISTS KEY_ENCRYPTION_AES256 5',
       'NONE  404 NOT_FOUND  ',
+    ])
+  })
+
+  it('and of a batch one more for each key and outcome, with how many operations it was', async () => {
+    await newEntries()
+    const decryption = { operation: 'decrypt', ...decryptRequest }
+    const { status, headers } = await harness.ask('POST', '/crypto/batch', token, {
+      operations: [
+        decryption,
+        { ...decryption, id: 77 },
+        { ...decryption, id: 0 },
+        { ...decryption, cipher: 'zz' },
+        { ...decryption, key_label: 'forged', extra: 'x' },
+        { ...decryption, id: 77 },
+        { operation: 'destroy', key_label: 'forged' },
+      ],
+    })
+    expect(status).toBe(200)
+    const entries = await newEntries()
+    for (const entry of entries) {
+      expect(entry).toMatchObject({ account: 'console', address: '127.0.0.1', request_id: headers['x-request-id'] })
+    }
+    expect(
+      entries.map(({ action, status, error, key_label, key_id, count }) =>
+        [action, status, error, key_label, key_id, count].join(' '),
+      ),
+    ).toEqual([
+      'BATCH 200    7',
+      'DECRYPT_DATA 200  K4_AES 3 2',
+      'DECRYPT_DATA 404 KEY_NOT_FOUND K4_AES 77 2',
+      'DECRYPT_DATA 400 INVALID_HEX K4_AES 3 1',
+      'DECRYPT_DATA 400 VALIDATION_FAILED   1',
+      'NONE 400 VALIDATION_FAILED   1',
+    ])
+  })
+
+  it('and a batch of a thousand keys is answered when all of them are written', async () => {
+    await newEntries()
+    const operations = Array.from({ length: 1_000 }, (_, key) => ({
+      operation: 'decrypt',
+      ...decryptRequest,
+      id: key + 1,
+    }))
+    await harness.ask('POST', '/crypto/batch', token, { operations })
+    expect(log.stats().queued).toBe(0)
+    const ids = (await newEntries()).filter(({ action }) => action === 'DECRYPT_DATA').map(({ key_id }) => key_id)
+    expect(ids).toEqual(operations.map(({ id }) => id))
+  })
+
+  it('that names the only key under a label where id 0 meant it', async () => {
+    await newEntries()
+    await harness.ask('POST', '/crypto/decrypt', token, { ...decryptRequest, id: 0 })
+    await harness.ask('POST', '/crypto/get-key', token, { key_label: 'K4_AES', id: 0 })
+    expect((await newEntries()).map(({ status, key_id }) => [status, key_id])).toEqual([
+      [200, 3],
+      [200, 3],
     ])
   })
 

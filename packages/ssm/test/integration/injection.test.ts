@@ -62,7 +62,12 @@ describe('words of SQL', () => {
     // written when those before it are
     await log.recordDurably(serviceEvent('MARK', new Date()))
     const lines: string[] = []
-    for await (const line of exportLines(new AuditStore(harness.store), new AuditSigner(harness.client), [], [])) {
+    for await (const line of exportLines(
+      new AuditStore(harness.store),
+      new AuditSigner(harness.client),
+      new Map(),
+      [],
+    )) {
       lines.push(line)
     }
     for (const line of lines) expect(line.trimEnd()).not.toMatch(/\p{Cc}/u)
