@@ -50,6 +50,7 @@ describe('the configuration', () => {
       },
       rateLimit: { requestsPerMin: 300_000, burstSize: 50_000 },
       corsOrigins: [],
+      exposeSwaggerUi: true,
       maxSessions: 10,
       minSessions: 2,
       legacyAlgorithms: false,
