@@ -64,7 +64,16 @@ export interface AppOptions {
   replicas?: Replicas
   /** defaults apply to what is left out */
   config?: Partial<
-    Pick<SsmConfig, 'legacyAlgorithms' | 'keyCache' | 'limits' | 'rateLimit' | 'corsOrigins' | 'certificateAccounts'>
+    Pick<
+      SsmConfig,
+      | 'legacyAlgorithms'
+      | 'keyCache'
+      | 'exposeSwaggerUi'
+      | 'limits'
+      | 'rateLimit'
+      | 'corsOrigins'
+      | 'certificateAccounts'
+    >
   >
   /** whom the Host header may name; `loopback` is for plain HTTP that pages in browsers on this machine reach. @defaultValue `loopback` */
   hosts?: 'loopback' | 'any'
@@ -130,6 +139,7 @@ export function buildApp(options: AppOptions): App {
     onFailure,
     legacyAlgorithms: config.legacyAlgorithms ?? DEFAULTS.legacyAlgorithms,
     keyCache: config.keyCache ?? DEFAULTS.keyCache,
+    exposeSwaggerUi: config.exposeSwaggerUi ?? DEFAULTS.exposeSwaggerUi,
   }
 
   app.decorate('retire', () => context.readiness.stop())
@@ -216,5 +226,5 @@ function addRoutes(app: App, context: RouteContext): void {
   poolStatsRoutes(app, context)
   metricsRoutes(app, context)
   healthRoutes(app, context)
-  documentationRoutes(app)
+  documentationRoutes(app, context)
 }

@@ -24,6 +24,14 @@ export class CertificateMaker {
     return this.#make(subject, ['-addext', 'basicConstraints=critical,CA:TRUE'])
   }
 
+  /** One that is good no more. */
+  ended(subject: string): Certificate {
+    const made = this.root(subject)
+    const ends = ['-set_serial', '1', '-days', '-1', '-signkey', made.keyFile, '-out', made.certFile]
+    execFileSync('openssl', ['x509', '-in', made.certFile, ...ends], { stdio: 'pipe' })
+    return { ...made, cert: readFileSync(made.certFile) }
+  }
+
   /** One that a root signed, and that signs others. */
   intermediate(by: Certificate, subject: string): Certificate {
     const signed = ['-CA', by.certFile, '-CAkey', by.keyFile]

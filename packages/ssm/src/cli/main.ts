@@ -73,8 +73,10 @@ function describe(error: unknown): string {
   if (error instanceof AuditBroken)
     return `the audit is not what was written: ${error.message}\nssm: next: ${BROKEN_HELP}`
   if (error instanceof StoreError) return `${error.message} (${error.code})${storeHelp(error.code)}`
-  if (error instanceof Error && 'code' in error) return `${error.message}\nssm: next: ${systemHelp(String(error.code))}`
-  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+  if (error instanceof Error && 'code' in error) return `${error.message}\nssm: next: ${systemHelp(error)}`
+  if (!(error instanceof Error)) return String(error)
+  // ours say what to do; of others, only where they come from helps
+  return error.name === 'Error' ? error.message : (error.stack ?? error.message)
 }
 
 /** Errors of the store whose message does. */
@@ -90,8 +92,22 @@ function storeHelp(code: string): string {
     : '\nssm: next: look at the data folder and its disk, or at the database that is set'
 }
 
-function systemHelp(code: string): string {
-  if (code === 'EADDRINUSE') return 'another program listens there: stop it, or choose another port with --bind-addr'
-  if (code === 'EACCES') return 'ports below 1024 need privileges: choose another with --bind-addr'
-  return 'correct what the message names and start again'
+function systemHelp(error: Error & { code: unknown; syscall?: unknown; port?: unknown }): string {
+  const code = String(error.code)
+  // a socket's path is told with the port -1
+  const isPort = typeof error.port === 'number' && error.port > 0
+  if (error.syscall === 'listen') return (isPort ? PORT_HELP : SOCKET_HELP)[code] ?? SYSTEM_HELP
+  if (code === 'EACCES' || code === 'EPERM') return 'start it as a user who may do that, or let this one'
+  return SYSTEM_HELP
+}
+
+const SYSTEM_HELP = 'correct what the message names and start again'
+const PORT_HELP: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program listens there: stop it, or choose another port with --bind-addr',
+  EACCES: 'ports below 1024 need privileges: choose another with --bind-addr',
+  EADDRNOTAVAIL: 'this machine has no such address: choose one that it has with --bind-addr',
+}
+const SOCKET_HELP: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program listens there, or it is no socket: stop that or move it away, or choose another path',
+  EACCES: 'make its folder, and let the user that runs this write in it',
 }

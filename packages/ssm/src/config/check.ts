@@ -1,4 +1,5 @@
-import { type ConfigError, MissingSetting } from './config-error.js'
+import { checkCertificates } from '../tls/certificate-files.js'
+import { ConfigError, MissingSetting } from './config-error.js'
 import { configOf } from './config.js'
 import { settingNamed } from './known-names.js'
 import { attempt, type FilePlace } from './layers.js'
@@ -31,7 +32,7 @@ export interface ConfigReport {
   sources: ReadonlyMap<SettingName, string>
 }
 
-/** Reads the configuration as `ssm serve` does, and goes on after each error. The token is not asked. */
+/** Reads the configuration as `ssm serve` does, the files of TLS included, and goes on after each error. The token is not asked. */
 export function checkConfig(
   env: Readonly<Record<string, string | undefined>>,
   flags: ReadonlyMap<string, string>,
@@ -43,9 +44,10 @@ export function checkConfig(
     if (!errors.some(({ message }) => message === error.message)) errors.push(error)
   }
   const sources = readSources(env, flags, (line) => notices.push(line), refuse)
-  attempt(refuse, () => void configOf(sources, (line) => notices.push(line)), undefined)
+  const config = attempt(refuse, () => configOf(sources, (line) => notices.push(line)), undefined)
 
   const given = sources.layers.sources()
+  if (config?.tls !== undefined) checkCertificates(config.tls, (error) => refuse(withPlace(error, given)))
   const order = [...sources.places.keys()]
   const lacking = errors.filter((error) => error instanceof MissingSetting)
   const missing = new Map(lacking.map(({ key, expected }) => [key, expected]))
@@ -63,6 +65,12 @@ export function checkConfig(
     notices,
     sources: given,
   }
+}
+
+/** The error about a setting's value, named by where the setting was given. */
+function withPlace(error: ConfigError, given: ReadonlyMap<SettingName, string>): ConfigError {
+  const [, place = error.setting] = [...given].find(([name]) => name === error.setting) ?? []
+  return new ConfigError(place, error.got, error.expected)
 }
 
 function faultOf(

@@ -27,6 +27,8 @@ export interface SsmConfig extends ListeningConfig, RequestConfig {
   pkcsPath: string
   token: TokenSelector
   pin: PinSource
+  /** `/docs` is a page on which to read and try the routes. @defaultValue true */
+  exposeSwaggerUi: boolean
   /** sessions to open at most. @defaultValue 10 */
   maxSessions: number
   /** sessions to keep open. @defaultValue 2, 0 with `connect: 'lazy'`, never more than `maxSessions` */
@@ -60,6 +62,7 @@ export const DEFAULTS: Readonly<Omit<SsmDefaults, 'minSessions'>> = Object.freez
   limits: DEFAULT_LIMITS,
   rateLimit: DEFAULT_RATE,
   corsOrigins: Object.freeze([]),
+  exposeSwaggerUi: true,
   maxSessions: 10,
   legacyAlgorithms: false,
   connect: 'eager',
@@ -112,6 +115,7 @@ export function configOf({ layers, data }: Sources, notice: (line: string) => vo
     ...readTokenAccess(layers),
     ...readListening(layers, DEFAULTS, notice),
     ...readRequestConfig(layers),
+    exposeSwaggerUi: layers.choice('exposeSwaggerUi', { true: true, false: false }) ?? DEFAULTS.exposeSwaggerUi,
     maxSessions,
     minSessions: minSessions ?? defaultMinSessions(maxSessions, connect),
     legacyAlgorithms: layers.choice('legacyAlgorithms', { true: true, false: false }) ?? DEFAULTS.legacyAlgorithms,

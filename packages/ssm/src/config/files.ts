@@ -68,6 +68,8 @@ function stat(path: string, setting: string, expected: string): Stats {
     return statSync(path)
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
-    throw new ConfigError(setting, `${path}, which cannot be read (${code})`, expected)
+    const open =
+      code === 'EACCES' ? `${expected}, open to the user that runs this: start it as the owner, or chown` : expected
+    throw new ConfigError(setting, `${path}, which cannot be read (${code})`, open)
   }
 }

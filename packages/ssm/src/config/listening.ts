@@ -61,12 +61,14 @@ export function requireListening(config: ListeningConfig, setting: string): Bind
 
 function readTls(layers: Layers, notice: (line: string) => void): TlsFiles | undefined {
   const isHttps = layers.choice('isHttps', { true: true, false: false }) ?? false
-  const [certFile, keyFile, caFile] = (['certFile', 'keyFile', 'caFile'] as const).map((name) => layers.text(name))
+  const names = ['certFile', 'keyFile', 'caFile'] as const
   if (!isHttps) {
-    for (const given of [certFile, keyFile, caFile])
-      if (given !== undefined) notice(`${given.source} has no effect: isHttps is not true`)
+    const sources = layers.sources()
+    for (const source of names.flatMap((name) => sources.get(name) ?? []))
+      notice(`${source} has no effect: isHttps is not true`)
     return undefined
   }
+  const [certFile, keyFile, caFile] = names.map((name) => layers.text(name))
   if (certFile === undefined || keyFile === undefined) {
     throw new ConfigError(
       layers.text('isHttps')?.source ?? 'isHttps',

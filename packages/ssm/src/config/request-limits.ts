@@ -61,15 +61,15 @@ function requireOrder(layers: Layers, { headersTimeoutMs, requestTimeoutMs }: Re
 }
 
 function readRateLimit(layers: Layers): RateLimitOptions | undefined {
-  const rate = {
+  if (layers.choice('rateLimit.enabled', { true: true, false: false }) === false) return undefined
+  return {
     requestsPerMin: layers.integer('rateLimit.requestsPerMin', 1, COUNT_LIMIT) ?? DEFAULT_RATE.requestsPerMin,
     burstSize: layers.integer('rateLimit.burstSize', 1, COUNT_LIMIT) ?? DEFAULT_RATE.burstSize,
   }
-  const isEnabled = layers.choice('rateLimit.enabled', { true: true, false: false }) ?? true
-  return isEnabled ? rate : undefined
 }
 
 function readOrigins(layers: Layers): readonly string[] {
+  if (layers.choice('cors.enabled', { true: true, false: false }) === false) return []
   if (layers.choice('cors.allowAllOrigins', { true: true, false: false }) === true) {
     throw new ConfigError(
       layers.text('cors.allowAllOrigins')?.source ?? '',
@@ -87,7 +87,7 @@ function readOrigins(layers: Layers): readonly string[] {
       'origins as browsers send them, scheme, host and port alone, such as https://console.example; no pattern and no path',
     )
   }
-  return layers.choice('cors.enabled', { true: true, false: false }) === false ? [] : given.values
+  return given.values
 }
 
 function isOrigin(text: string): boolean {

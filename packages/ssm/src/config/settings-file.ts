@@ -16,7 +16,6 @@ const OTHERS_KEYS: Readonly<Record<string, string | null>> = {
   ssmId: null,
   info: null,
   logger: null,
-  exposeSwaggerUi: null,
   isSecure: null,
   socketPath: 'the service listens on bindAddr only, which may be unix: and a path',
   'rateLimit.cleanupInterval': null,
@@ -98,7 +97,8 @@ export function readSettingsFile(
   }
 
   function readSetting(name: string, source: string, value: Node | null): void {
-    if (isMap(value) && SECTIONS.has(name)) {
+    if (SECTIONS.has(name) && (value === null || isMap(value) || isEmpty(value))) {
+      if (!isMap(value)) return
       for (const { key, value: inner } of value.items) {
         const member = `${name}.${isScalar(key) ? String(key.value) : ''}`
         const source = at(key as Node, member)
@@ -116,6 +116,8 @@ export function readSettingsFile(
       throw new ConfigError(source, 'an unknown key', `one of ${known.join(', ')}${didYouMean(name, known)}`)
     }
     const { path: isPath, form }: Setting = SETTINGS[name]
+    // a list of nothing is as good as none
+    if (form === 'list' && isSeq(value) && value.items.length === 0) return
     const text = form === undefined ? textOf(value, source) : textOfForm(value, form, source)
     layer.set(name, { value: isPath === true && text !== '' ? resolve(dirname(path), text) : text, source })
   }
@@ -145,6 +147,10 @@ function textOfForm(node: Node | null, form: 'list' | 'map', source: string): st
     textOf(value as Node | null, source),
   ])
   return JSON.stringify(Object.fromEntries(entries))
+}
+
+function isEmpty(node: Node): boolean {
+  return isScalar(node) && node.value === ''
 }
 
 function isSetting(name: string): name is SettingName {

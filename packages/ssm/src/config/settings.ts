@@ -222,6 +222,13 @@ export const SETTINGS = {
     example: 'false',
     help: 'refused unless false: every origin is to be named',
   },
+  exposeSwaggerUi: {
+    env: 'SSM_EXPOSE_SWAGGER_UI',
+    flag: 'expose-swagger-ui',
+    placeholder: 'true|false',
+    example: 'true',
+    help: 'whether /docs is a page on which to read and try the routes (default true)',
+  },
   maxSessions: {
     env: 'SSM_MAX_SESSIONS',
     flag: 'max-sessions',

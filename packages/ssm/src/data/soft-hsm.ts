@@ -68,8 +68,9 @@ async function initialiseToken(label: string, pins: Readonly<Record<string, stri
   const tool = spawn('script', ['--quiet', '--return', '--command', `${TOOL} --label ${label}`, '/dev/null'], {
     env: { ...process.env, SHELL: '/bin/sh' },
     stdio: ['pipe', 'pipe', 'ignore'],
-    timeout: TOOL_TIMEOUT_MS,
   })
+  // not the option of the same name: where there is no such program, it would keep this process for as long
+  const late = setTimeout(() => tool.kill(), TOOL_TIMEOUT_MS)
   let shown = ''
   tool.stdout.on('data', (chunk) => {
     shown += String(chunk)
@@ -84,6 +85,7 @@ async function initialiseToken(label: string, pins: Readonly<Record<string, stri
     ([code, signal]) => String(code ?? signal),
     (error: { code?: unknown }) => String(error.code),
   )
+  clearTimeout(late)
   if (code === '0') return
   throw new Error(
     `softhsm2-util could not make the token (${code}): ${TOOL_HELP[code] ?? 'look whether the folder can be written'}`,

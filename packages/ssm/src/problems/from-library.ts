@@ -54,7 +54,7 @@ export function problemFromLibrary(error: Pkcs11PoolError, failure: FailureCode)
     return new Problem(
       'CREDENTIALS_REJECTED',
       'the token rejected the PIN, or none could be read, and it is not sent again: an operator must correct it and restart the service',
-      extras,
+      { ...extras, headers: { 'retry-after': '60' } },
     )
   }
   switch (error.code satisfies ErrorCode) {

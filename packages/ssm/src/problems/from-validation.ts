@@ -42,7 +42,7 @@ function describe(error: VerboseError): string {
     case 'maxLength':
       return `${member}: got a text of ${lengthOf(error.data)} characters, expected at most ${String(error.params.limit)}`
     case 'pattern':
-      return `${member}: got a text with a NUL in it, expected one without`
+      return `${member}: got a text with a NUL in it, or half of a surrogate pair, expected one without`
     case 'minItems':
     case 'maxItems': {
       const length = Array.isArray(error.data) ? error.data.length : 0

@@ -1,11 +1,12 @@
 import { PAGE, PAGE_FILES, PAGE_POLICY } from '../documentation/page.js'
-import type { App } from './routes.js'
+import type { App, RouteContext } from './routes.js'
 
 const HIDDEN = { schema: { hide: true }, config: { action: 'OPEN' } } as const
 
-/** `GET /openapi.json`: the routes, described by the schemas that check them. `GET /docs`: the same as a page on which to try them. */
-export function documentationRoutes(app: App): void {
+/** `GET /openapi.json`: the routes, described by the schemas that check them. `GET /docs`: the same as a page on which to try them, where wanted. */
+export function documentationRoutes(app: App, { exposeSwaggerUi }: RouteContext): void {
   app.get('/openapi.json', HIDDEN, () => app.swagger())
+  if (!exposeSwaggerUi) return
   app.get('/docs', HIDDEN, (_request, reply) =>
     reply
       .type('text/html; charset=utf-8')

@@ -28,4 +28,5 @@ export interface RouteContext {
   /** hears of an answer within an answer that is the service's or the token's fault */
   onFailure: (problem: Problem) => void
   keyCache: boolean
+  exposeSwaggerUi: boolean
 }

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { EXACT } from './members.js'
+import { EXACT, TEXT } from './members.js'
 
 export const loginRequest = Type.Object(
   {
@@ -7,7 +7,7 @@ export const loginRequest = Type.Object(
     service_id: Type.String({
       minLength: 1,
       maxLength: 255,
-      pattern: '^[^\\u0000]*$',
+      pattern: TEXT,
       description: 'the name of the account',
     }),
     password: Type.String({ minLength: 1, maxLength: 1024 }),

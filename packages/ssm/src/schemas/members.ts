@@ -2,11 +2,15 @@ import { Type } from 'typebox'
 import { MAX_KEY_ID } from '../hsm/key-id.js'
 
 /** Form and meaning of the members that several routes share. What is hex is decoded by `decodeHex`, which names what is wrong. */
+
+/** Without a NUL, which some take for the end, and without half of a surrogate pair, which is in no UTF-8. */
+export const TEXT = '^[^\\u0000\\ud800-\\udfff]*$'
+
 export const keyLabel = Type.String({
   minLength: 1,
   maxLength: 255,
   // a token that takes a NUL for the end would find a key of another label, a reserved one for instance
-  pattern: '^[^\\u0000]*$',
+  pattern: TEXT,
   description: 'label of the key on the token',
 })
 

@@ -1,7 +1,8 @@
 import { createHash, X509Certificate } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
-import { ConfigError } from '../config/config-error.js'
+import { ConfigError, type Refuse } from '../config/config-error.js'
+import { attempt } from '../config/layers.js'
 
 /** The files that TLS is made of, all PEM. */
 export interface TlsFiles {
@@ -28,21 +29,55 @@ const READ_OR_WRITE_BY_OTHERS = 0o006
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 
 /** @throws ConfigError naming the file that cannot be used. Nothing of a key is in the message */
-export function readCertificates({ certFile, keyFile, caFile }: TlsFiles): Certificates {
-  const cert = read(certFile, 'certFile', 'a file with a certificate in PEM')
-  const [leaf] = certificatesIn(cert, certFile, 'certFile')
-  const key = read(keyFile, 'keyFile', 'a file with the private key in PEM')
-  if ((statSync(keyFile).mode & READ_OR_WRITE_BY_OTHERS) !== 0) {
-    throw new ConfigError(
-      'keyFile',
-      `${keyFile}, open to every user of this machine`,
-      `a file only its owner can read: chmod 600 ${keyFile}, and make a new key if others may have read it`,
-    )
-  }
-  const ca = caFile === undefined ? undefined : read(caFile, 'caFile', 'a file with certificates in PEM')
-  const roots = ca === undefined ? [] : certificatesIn(ca, caFile ?? '', 'caFile')
+export function readCertificates(files: TlsFiles): Certificates {
+  const { cert, leaf } = readCertificate(files)
+  const key = readKey(files)
+  const { ca, roots } = readRoots(files)
   // of both: what TLS 1.2 takes is not offered, whatever else the context is used for
   const options: SecureContextOptions = { cert, key, minVersion: 'TLSv1.3', ...(ca !== undefined && { ca }) }
+  requireFit(options, files)
+  return {
+    options,
+    digest: digestOf(cert, key, ca ?? Buffer.alloc(0)),
+    trust: digestOf(ca ?? Buffer.alloc(0)),
+    roots,
+    validTo: new Date(leaf.validTo),
+  }
+}
+
+/** Says all that {@link readCertificates} would refuse, and that a certificate is not good now. */
+export function checkCertificates(files: TlsFiles, refuse: Refuse): void {
+  const certificate = attempt(refuse, () => readCertificate(files), undefined)
+  const key = attempt(refuse, () => readKey(files), undefined)
+  attempt(refuse, () => void readRoots(files), undefined)
+  if (certificate === undefined) return
+  if (key !== undefined) attempt(refuse, () => requireFit({ cert: certificate.cert, key }, files), undefined)
+  attempt(refuse, () => requireGoodNow(certificate.leaf, files), undefined)
+}
+
+function readCertificate({ certFile }: TlsFiles): { cert: Buffer; leaf: X509Certificate } {
+  const cert = read(certFile, 'certFile', 'a file with a certificate in PEM')
+  const [leaf] = certificatesIn(cert, certFile, 'certFile')
+  return { cert, leaf }
+}
+
+function readKey({ keyFile }: TlsFiles): Buffer {
+  const key = read(keyFile, 'keyFile', 'a file with the private key in PEM')
+  if ((statSync(keyFile).mode & READ_OR_WRITE_BY_OTHERS) === 0) return key
+  throw new ConfigError(
+    'keyFile',
+    `${keyFile}, open to every user of this machine`,
+    `a file only its owner can read: chmod 600 ${keyFile}, and make a new key if others may have read it`,
+  )
+}
+
+function readRoots({ caFile }: TlsFiles): { ca: Buffer | undefined; roots: readonly X509Certificate[] } {
+  if (caFile === undefined) return { ca: undefined, roots: [] }
+  const ca = read(caFile, 'caFile', 'a file with certificates in PEM')
+  return { ca, roots: certificatesIn(ca, caFile, 'caFile') }
+}
+
+function requireFit(options: SecureContextOptions, { certFile, keyFile }: TlsFiles): void {
   try {
     createSecureContext(options)
   } catch (error) {
@@ -53,13 +88,16 @@ export function readCertificates({ certFile, keyFile, caFile }: TlsFiles): Certi
       `the private key, without a passphrase, of the certificate in ${certFile}`,
     )
   }
-  return {
-    options,
-    digest: digestOf(cert, key, ca ?? Buffer.alloc(0)),
-    trust: digestOf(ca ?? Buffer.alloc(0)),
-    roots,
-    validTo: new Date(leaf.validTo),
+}
+
+function requireGoodNow({ validFrom, validTo }: X509Certificate, { certFile }: TlsFiles): void {
+  const [from, to] = [new Date(validFrom), new Date(validTo)]
+  const expected = 'a certificate that is good now: clients refuse any other'
+  if (to.getTime() <= Date.now()) {
+    throw new ConfigError('certFile', `${certFile}, which ended on ${to.toISOString()}`, expected)
   }
+  if (from.getTime() <= Date.now()) return
+  throw new ConfigError('certFile', `${certFile}, which begins on ${from.toISOString()}`, expected)
 }
 
 /** Every certificate in a text; OpenSSL passes over what it cannot read, and then trusts fewer than it was told to. */

@@ -177,6 +177,41 @@ describe('the command, where something may pass, ends with 1 and says what to do
     expect(code).toBe(1)
   })
 
+  it.each<[string, string[], RegExp]>([
+    [
+      'an address that is another machine’s',
+      ['--listen', '192.0.2.1:8080', '--send-secrets-unencrypted'],
+      /EADDRNOTAVAIL[^]*ssm: next: this machine has no such address: choose one that it has with --bind-addr\n$/,
+    ],
+    [
+      'a socket in a folder that is not there',
+      ['--listen', 'unix:/nowhere/ssm.sock'],
+      /EACCES[^]*\/nowhere\/ssm\.sock\nssm: next: make its folder, and let the user that runs this write in it\n$/,
+    ],
+    [
+      'a socket whose path is a file’s',
+      ['--listen', `unix:${token.pinFile}`],
+      /EADDRINUSE[^]*ssm: next: another program listens there, or it is no socket: stop that or move it away, or choose another path\n$/,
+    ],
+  ])('for %s', async (_what, args, expected) => {
+    const { code, stdout, stderr } = await runSsm(['serve', ...args], env).ended
+    expect(stderr).toMatch(expected)
+    expect([code, stdout]).toEqual([1, ''])
+  })
+
+  it('for a program that is not installed, in a line and without a trace', async () => {
+    const data = `${token.directory}/without-tools`
+    const { code, stdout, stderr } = await runSsm(['init', '--data', data], { PATH: '/nowhere' }).ended
+    expect(stderr).toMatch(/^ssm: softhsm2-util could not make the token \(ENOENT\): install script, .*\n$/)
+    expect([code, stdout]).toEqual([1, ''])
+  })
+
+  it('for a folder that cannot be made', async () => {
+    const { code, stdout, stderr } = await runSsm(['init', '--data', `${token.pinFile}/data`], {}).ended
+    expect(stderr).toMatch(/^ssm: ENOTDIR: .*\nssm: next: correct what the message names and start again\n$/)
+    expect([code, stdout]).toEqual([1, ''])
+  })
+
   it('for an address that is taken', async () => {
     const other = createServer().listen(0, '127.0.0.1')
     await once(other, 'listening')

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { createSoftHsmToken, type SoftHsmToken } from 'testkit'
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import { SETTINGS, type Setting, type SettingName } from '../../src/config/settings.js'
+import { CertificateMaker } from '../certificates.js'
 import { initialise, logIn, runSsm, serviceEnv, urlIn } from './process.js'
 
 const token = createSoftHsmToken()
@@ -71,6 +72,38 @@ describe('ssm config check', () => {
       /^ssm: to serve, pkcsPath has to be given as well, here or by SSM_PKCS_PATH or --pkcs-path: /,
     )
     expect(alone.stderr).toMatch(/to serve, data has to be given as well/)
+  })
+
+  it('opens the files of TLS, and says of each what is wrong with it', async () => {
+    const maker = new CertificateMaker(folder)
+    const root = maker.root('/CN=root')
+    const [good, other] = [maker.signed(root, '/CN=localhost'), maker.signed(root, '/CN=other')]
+    const past = maker.ended('/CN=past')
+    const text = (certFile: string, keyFile: string, caFile: string) =>
+      `isHttps: true\ncertFile: ${certFile}\nkeyFile: ${keyFile}\ncaFile: ${caFile}\n`
+    expect((await check(text(good.certFile, good.keyFile, root.certFile))).report.errors).toEqual([])
+
+    const nowhere = join(folder, 'nowhere')
+    const unreadable = await check(text(nowhere, nowhere, nowhere))
+    expect(unreadable.code).toBe(2)
+    expect(unreadable.report.errors).toMatchObject([
+      { line: 2, key: 'certFile', got: `${nowhere}, which cannot be read (ENOENT)` },
+      { line: 3, key: 'keyFile', got: `${nowhere}, which cannot be read (ENOENT)` },
+      { line: 4, key: 'caFile', got: `${nowhere}, which cannot be read (ENOENT)` },
+    ])
+    const wrong = await check(text(good.keyFile, good.keyFile, good.keyFile))
+    expect(wrong.report.errors.map(({ key, expected }) => [key, expected])).toEqual([
+      ['certFile', expect.stringMatching(/^certificates in PEM/)],
+      ['caFile', expect.stringMatching(/^certificates in PEM/)],
+    ])
+    const anothers = await check(text(good.certFile, other.keyFile, root.certFile))
+    expect(anothers.report.errors).toMatchObject([
+      { line: 3, key: 'keyFile', expected: expect.stringContaining(`of the certificate in ${good.certFile}`) },
+    ])
+    const ended = await check(text(past.certFile, past.keyFile, root.certFile))
+    expect(ended.report.errors).toMatchObject([
+      { line: 2, key: 'certFile', got: expect.stringMatching(/, which ended on \d{4}-/) },
+    ])
   })
 
   it('names every error at once, each with file, line, key, what was got and what was expected', async () => {

@@ -64,6 +64,11 @@ describe.each(places)('on $name', ({ make }) => {
       expect(decodeJwt(one).jti).not.toBe(decodeJwt(other).jti)
     })
 
+    it.each(['udm\0', 'udm\ud800', '\udfff'])('refuses a name that is no text: %j', async (name) => {
+      const { status, body } = await harness.ask('POST', '/login', undefined, { service_id: name, password: 'x' })
+      expect([status, body.error]).toEqual([400, 'VALIDATION_FAILED'])
+    })
+
     it('answers a wrong password, an unknown account and a disabled one alike', async () => {
       const password = await harness.add('former', 'udm')
       await harness.accounts.disable('former')

@@ -44,6 +44,7 @@ it('a token that rejects the PIN is CREDENTIALS_REJECTED after one attempt, the 
     const answer = await locked.post(path, request)
     expectProblem(answer, 503, 'CREDENTIALS_REJECTED', path)
     expect(answer.text).not.toContain('not the PIN')
+    expect(answer.headers['retry-after']).toBe('60')
   }
   expectProblem(await locked.get('/readyz'), 503, 'CREDENTIALS_REJECTED', '/readyz')
   expect(wrapped.calls('C_Login') - before).toBe(1)

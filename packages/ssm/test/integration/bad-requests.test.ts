@@ -141,7 +141,9 @@ describe.each(CASES)('$method $path', ({ path, method, members, good }) => {
       for (const [label, expected] of [
         ['', /got a text of 0 characters, expected at least 1$/],
         ['k'.repeat(256), /got a text of 256 characters, expected at most 255$/],
-        ['SSM_ENC_KEY\0', /got a text with a NUL in it, expected one without$/],
+        ['SSM_ENC_KEY\0', /got a text with a NUL in it, or half of a surrogate pair, expected one without$/],
+        ['K4_AES\ud800', /or half of a surrogate pair, expected one without$/],
+        ['\udc00K4_AES', /or half of a surrogate pair, expected one without$/],
       ] as const) {
         const answer = await send({ ...good, [name]: label })
         expectProblem(answer, 400, 'VALIDATION_FAILED', path)

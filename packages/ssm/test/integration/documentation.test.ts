@@ -16,6 +16,17 @@ beforeAll(async () => {
 })
 afterAll(() => harness.close())
 
+describe('without its page', () => {
+  it('the service is still described', async () => {
+    const quiet = await startHarness(token, { exposeSwaggerUi: false })
+    const statuses = ['/docs', '/docs/start.js', '/openapi.json'].map(
+      async (url) => (await quiet.app.inject({ method: 'GET', url })).statusCode,
+    )
+    expect(await Promise.all(statuses)).toEqual([404, 404, 200])
+    await quiet.close()
+  })
+})
+
 const get = (url: string) => harness.app.inject({ method: 'GET', url })
 
 describe('GET /openapi.json', () => {

@@ -28,7 +28,29 @@ function messageOf(env: Record<string, string | undefined>, flags: Record<string
   throw new Error('the configuration was accepted')
 }
 
+/** Does something as a user to whom the files of the test are closed. */
+function asSomebodyElse(work: () => void): void {
+  const isRoot = process.getuid?.() === 0
+  if (isRoot) process.seteuid?.(65_534)
+  else chmodSync(directory, 0o000)
+  try {
+    work()
+  } finally {
+    if (isRoot) process.seteuid?.(0)
+    else chmodSync(directory, 0o700)
+  }
+}
+
 describe('the configuration', () => {
+  it('that is another user’s is named with what to do about it', () => {
+    asSomebodyElse(() => {
+      const expected =
+        /cannot be read \(EACCES\), expected .*, open to the user that runs this: start it as the owner, or chown/
+      expect(messageOf({ ...REQUIRED, SSM_DATA: directory })).toMatch(expected)
+      expect(messageOf(REQUIRED)).toMatch(expected)
+    })
+  })
+
   it('has defaults for all but module, token and PIN', () => {
     expect(load(REQUIRED)).toEqual({
       data: undefined,
@@ -50,6 +72,7 @@ describe('the configuration', () => {
       },
       rateLimit: { requestsPerMin: 300_000, burstSize: 50_000 },
       corsOrigins: [],
+      exposeSwaggerUi: true,
       maxSessions: 10,
       minSessions: 2,
       legacyAlgorithms: false,

@@ -67,6 +67,17 @@ describe('a file of settings', () => {
     ])
   })
 
+  it.each([
+    'cors:\n  enabled: false\n  allowAllOrigins: true\n  allowOrigins: ["*"]\n  maxAge: 43200\n',
+    'cors:\n  enabled: false\n  allowAllOrigins: false\n  allowOrigins: ["https://*.example"]\n',
+    'cors:\n  enabled: true\n  allowOrigins: []\n',
+    'cors:\n',
+    'rateLimit:\n  enabled: false\n  requestsPerMin: 0\n  burstSize: 0\n',
+    'isHttps: false\ncertFile: ""\nkeyFile: ""\ncaFile: ""\n',
+  ])('of the Go service in which something is off starts the service, whatever stands beside that: %j', (text) => {
+    expect(load(REQUIRED + text).config).toMatchObject({ corsOrigins: [], tls: undefined })
+  })
+
   it('may name the certificates that stand for accounts, and the files of TLS from its own folder', () => {
     const { config, notices } = load(
       `${REQUIRED}isHttps: true\ncertFile: a.crt\nkeyFile: a.key\ncaFile: ca.crt\nbindAddr: 0.0.0.0:9000\n` +
