@@ -26,7 +26,7 @@ enum class Operation : uint32_t {
 };
 
 // Stands in the place of a CK_RV where there is none; the numbers are those of Outcome in src/pkcs11/protocol.ts.
-enum class Outcome : int { returned = 0, expired = -1, abandoned = -2, stalled = -3, late = -4, disposed = -5, system = -6 };
+enum class Outcome : int { returned = 0, expired = -1, abandoned = -2, stalled = -3, late = -4, disposed = -5, system = -6, unsettled = -7 };
 
 // A CK_MECHANISM with everything it points to.
 struct Mechanism {

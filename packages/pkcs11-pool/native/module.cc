@@ -56,8 +56,19 @@ std::shared_ptr<Module> Module::find(const std::string& path, std::string& reaso
   return module;
 }
 
-CK_RV Module::acquire(const std::optional<std::string>& arguments, std::string& reason, Fn& fn, uint64_t& generation) {
-  std::lock_guard<std::mutex> lock(lifecycle_);
+std::unique_lock<std::mutex> Module::lockBy(std::chrono::steady_clock::time_point until) {
+  std::unique_lock<std::mutex> lock(lifecycle_, std::try_to_lock);
+  while (!lock.owns_lock() && std::chrono::steady_clock::now() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    lock.try_lock();
+  }
+  return lock;
+}
+
+std::optional<CK_RV> Module::acquire(const std::optional<std::string>& arguments, std::chrono::steady_clock::time_point until,
+                                     std::string& reason, Fn& fn, uint64_t& generation) {
+  const auto lock = lockBy(until);
+  if (!lock.owns_lock()) return std::nullopt;
   if (library_ == nullptr) {
     reason = load();
     if (!reason.empty()) return CKR_GENERAL_ERROR;
@@ -93,9 +104,11 @@ CK_RV Module::release(const void* user, Fn& fn) {
 }
 
 CK_RV Module::reinitialize(const void* user, uint64_t& generation, bool evenIfShared, std::chrono::steady_clock::time_point until,
-                           Reinitialization& outcome, Fn& fn) {
+                           std::chrono::steady_clock::time_point settledBy, Reinitialization& outcome, Fn& fn) {
   const auto asked = std::chrono::steady_clock::now();
-  std::lock_guard<std::mutex> lock(lifecycle_);
+  outcome = Reinitialization::busy;
+  const auto lock = lockBy(settledBy);
+  if (!lock.owns_lock()) return CKR_OK;
   if (initialized_ && generation_ != generation) {
     generation = generation_;
     outcome = Reinitialization::adopted;
@@ -105,7 +118,6 @@ CK_RV Module::reinitialize(const void* user, uint64_t& generation, bool evenIfSh
     outcome = Reinitialization::shared;
     return CKR_OK;
   }
-  outcome = Reinitialization::busy;
   // Those who asked while it was tried in vain shut nobody out once more.
   if (triedInVainAt_ > asked) return CKR_OK;
   // A call either sees the gate, or is counted before drained() looks.

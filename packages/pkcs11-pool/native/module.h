@@ -32,18 +32,20 @@ class Module {
   };
 
   // Loads and initialises for one more user, with a string for CK_C_INITIALIZE_ARGS.pReserved where one is given. `reason` is set where
-  // the file is no module, or is initialised with another string; else the CK_RV of C_Initialize.
-  CK_RV acquire(const std::optional<std::string>& arguments, std::string& reason, Fn& fn, uint64_t& generation);
+  // the file is no module, or is initialised with another string; else the CK_RV of C_Initialize. Empty where somebody's C_Initialize or
+  // C_Finalize has not returned `until` then.
+  std::optional<CK_RV> acquire(const std::optional<std::string>& arguments, std::chrono::steady_clock::time_point until, std::string& reason,
+                               Fn& fn, uint64_t& generation);
 
   // One user less. The last one finalises, unless a call is still inside the module (C_Finalize beside another call is undefined)
   // or somebody else in the process had initialised it.
   CK_RV release(const void* user, Fn& fn);
 
   // C_Finalize and C_Initialize, for a user that knows the module as of `generation`, which becomes the one there is then. Calls that are
-  // inside are waited for until `until`, and none is let in meanwhile. Other users are not disturbed unless all of them have asked for it
+  // inside are waited for until `until`, and none is let in meanwhile; what somebody else has begun of the kind, until `settledBy`. Other users are not disturbed unless all of them have asked for it
   // within a while, or `evenIfShared`.
   CK_RV reinitialize(const void* user, uint64_t& generation, bool evenIfShared, std::chrono::steady_clock::time_point until,
-                     Reinitialization& outcome, Fn& fn);
+                     std::chrono::steady_clock::time_point settledBy, Reinitialization& outcome, Fn& fn);
 
   // Counts a call, from before it may start until it has returned, however late; false where it must not, because the module is being
   // initialised again. While a call is counted, the generation does not change.
@@ -71,6 +73,8 @@ class Module {
   const CK_FUNCTION_LIST_3_0* functions3() const { return list3_; }
 
  private:
+  // Holds lifecycle_, unless it could not be had in time: nobody bounds C_Initialize and C_Finalize.
+  std::unique_lock<std::mutex> lockBy(std::chrono::steady_clock::time_point until);
   std::string load();
   CK_RV initialize(const std::optional<std::string>& arguments, Fn& fn);
   CK_RV initializeAgain(Fn& fn);

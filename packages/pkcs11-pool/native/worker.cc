@@ -75,6 +75,12 @@ void closeSessions(Module& module, uint64_t generation, const std::vector<CK_SES
   module.leave();
 }
 
+// Leaves time to answer before the watcher gives the job up.
+Clock::time_point soonBefore(Clock::time_point deadline) {
+  const auto now = Clock::now();
+  return deadline - (deadline - now) / 10;
+}
+
 // Does a session stay open behind it that only this executor knows?
 bool outlivesUnload(const Job& job) {
   if (job.operation == Operation::openSession) return job.rv == CKR_OK;
@@ -217,8 +223,11 @@ void Executor::run(Job& job, const Module* module) {
           return;
         }
         std::shared_ptr<Module> found = Module::find(details.path, details.text);
-        if (found) job.rv = found->acquire(details.initializeArgs, details.text, job.fn, details.generation);
+        std::optional<CK_RV> rv;
+        if (found) rv = found->acquire(details.initializeArgs, soonBefore(job.deadline), details.text, job.fn, details.generation);
+        job.rv = rv.value_or(CKR_GENERAL_ERROR);
         if (!details.text.empty()) job.outcome = Outcome::system;
+        else if (!rv) job.outcome = Outcome::unsettled;
         else if (job.rv == CKR_OK) details.module = std::move(found);
         return;
       }
@@ -313,7 +322,7 @@ void Executor::reinitialize(Job& job) const {
   }
   Module::Reinitialization outcome{};
   const auto until = std::min(job.deadline, Clock::now() + std::chrono::milliseconds(std::min<CK_ULONG>(details.number, kLongestDrainMs)));
-  job.rv = details.subject->reinitialize(this, details.generation, details.flags != 0, until, outcome, job.fn);
+  job.rv = details.subject->reinitialize(this, details.generation, details.flags != 0, until, soonBefore(job.deadline), outcome, job.fn);
   details.number = static_cast<CK_ULONG>(outcome);
 }
 

@@ -173,7 +173,7 @@ export class Client extends CryptoOperations implements CryptoClient {
  * Connects to a token: loads the module, finds the token and logs in; `minSize` sessions begin to open.
  *
  * @throws INVALID_OPTION, MODULE_LOAD_FAILED, TOKEN_NOT_FOUND (naming those there are), TOKEN_AMBIGUOUS, TOKEN_NOT_INITIALIZED,
- * PIN_UNAVAILABLE, CREDENTIALS_REJECTED (after one attempt, the only one), OPERATION_TIMEOUT, CRYPTOKI
+ * PIN_UNAVAILABLE, CREDENTIALS_REJECTED (after one attempt, the only one), TOKEN_STALLED, OPERATION_TIMEOUT, CRYPTOKI
  * @example
  * ```ts
  * const client = await createClient({

@@ -148,7 +148,7 @@ export const ERROR_HELP = {
   TOKEN_STALLED: {
     category: 'overload',
     meaning:
-      'as many calls as are allowed are hanging inside the module, and no further thread is given to it; or it has to be initialised again, and cannot be',
+      'as many calls as are allowed are hanging inside the module, and no further thread is given to it; or it has to be initialised again, and cannot be; or its C_Initialize or C_Finalize has not returned',
     action: 'check the HSM; restart the process if the calls never return',
   },
   BREAKER_OPEN: {

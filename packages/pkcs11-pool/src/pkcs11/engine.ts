@@ -300,6 +300,13 @@ function failure(job: Job, rv: number, fn: string, value: unknown): Pkcs11PoolEr
       )
     case Outcome.DISPOSED:
       return closedBefore(what)
+    case Outcome.UNSETTLED:
+      return new Pkcs11PoolError(
+        'TOKEN_STALLED',
+        `${what} was not sent: a C_Initialize or C_Finalize of the module, called for another client of this process, has not returned, and nobody ` +
+          'can use the module before it does. try again later; restart the process if it never returns',
+        { category: 'module' },
+      )
     case Outcome.SYSTEM:
       return systemFailure(job, String(value))
     default:

@@ -97,6 +97,8 @@ export const Outcome = {
   DISPOSED: -5,
   /** LOAD or LOAD_PIN failed outside PKCS#11; the value is the reason */
   SYSTEM: -6,
+  /** LOAD: somebody's C_Initialize or C_Finalize of the module has not returned: nothing of this one reached it */
+  UNSETTLED: -7,
 } as const
 
 /**
