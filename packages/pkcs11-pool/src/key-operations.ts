@@ -153,7 +153,8 @@ export class KeyOperations {
       if (!(failure instanceof CryptokiError)) throw failure
       if (failure.category === 'login' && !loggedInAgain) {
         loggedInAgain = true
-        await bounded(host.renewLogin(generation), options.signal, deadline, nothingSent('logging in again'))
+        const soon = deadline ?? new Deadline(host.operationTimeoutMs)
+        await bounded(host.renewLogin(generation), options.signal, soon, nothingSent('logging in again'))
       } else if (refusedSession(failure) && !anotherSession && (!once || wasBusy(failure))) {
         anotherSession = true
         // The others may have ended with it: while that is being found out, another would be tried in vain.
@@ -162,7 +163,7 @@ export class KeyOperations {
           await bounded(
             recovering,
             options.signal,
-            deadline,
+            deadline ?? new Deadline(host.operationTimeoutMs),
             nothingSent('finding out whether the token lost its sessions'),
           )
         }

@@ -79,7 +79,8 @@ class LeaseOwner implements SessionOwner {
       return await this.#observed(pooled, call(context))
     } catch (error) {
       if (!(error instanceof CryptokiError) || error.category !== 'login') throw error
-      await bounded(this.host.renewLogin(generation), context.signal, context.deadline, nothingSent('logging in again'))
+      const deadline = context.deadline ?? new Deadline(this.host.operationTimeoutMs)
+      await bounded(this.host.renewLogin(generation), context.signal, deadline, nothingSent('logging in again'))
       return this.#observed(pooled, call(nextCall(context)))
     }
   }

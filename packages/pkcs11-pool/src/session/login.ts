@@ -154,7 +154,7 @@ export class Login {
    * @throws CRYPTOKI with CKR_USER_NOT_LOGGED_IN, and what the search throws
    */
   async duringLogin<R>(context: CallContext, search: (context: CallContext) => Promise<R>): Promise<R> {
-    const { engine, session, signal, deadline } = context
+    const { engine, session, signal, timeoutMs, deadline = new Deadline(timeoutMs) } = context
     const answered = () => bounded(this.#turn, signal, deadline, nothingSent('waiting for a login'))
     if (this.#sending > 0) await answered()
     const before = this.#succeeded
@@ -187,15 +187,15 @@ export class Login {
     context: CallContext,
     call: (context: CallContext, pin: NativePin | null | undefined) => Promise<R>,
   ): Promise<R> {
-    const { signal, deadline } = context
+    const { signal, timeoutMs, deadline = new Deadline(timeoutMs) } = context
     const { turn, done } = this.#takeTurn()
     let sent = false
     try {
       await bounded(turn, signal, deadline, nothingSent('waiting for other uses of the PIN'))
       this.#pins.checkSendable()
       const credentials = this.#pins.current
-      const { timeoutMs } = nextCall(context)
-      const pin = credentials.pin === undefined ? undefined : await this.#toSend(credentials, { timeoutMs, signal })
+      const asking = { timeoutMs: deadline.within(timeoutMs), signal }
+      const pin = credentials.pin === undefined ? undefined : await this.#toSend(credentials, asking)
       sent = true
       // The turn is the call's until it has ended, or hangs, also where its caller has gone: the PIN may be rejected still.
       return await call({ ...nextCall(context), watch: credentials.watch(done) }, pin)

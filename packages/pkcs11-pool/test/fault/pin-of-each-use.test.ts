@@ -148,7 +148,7 @@ test('an answer that never comes lets no other use send the PIN, whoever has sto
   await chaos.waitFor(({ hanging }) => hanging === 1)
   aborted.abort(reason)
   expect(await first).toBe(reason)
-  const uses = await Promise.all([outcome(sign()), outcome(sign()), outcome(sign({ timeoutMs: 10 }))])
+  const uses = await Promise.all([outcome(sign()), outcome(sign()), outcome(sign())])
   expect(uses).toEqual(['OPERATION_TIMEOUT', 'OPERATION_TIMEOUT', 'OPERATION_TIMEOUT'])
   expect(await logins()).toBe(1)
 })
