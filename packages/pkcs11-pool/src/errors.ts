@@ -96,7 +96,7 @@ export const ERROR_HELP = {
   CREDENTIALS_REJECTED: {
     category: 'credentials',
     meaning: 'the token rejected the PIN, or it is locked. It is not sent again: a token locks after a few tries',
-    action: 'correct the PIN (and unlock the token where it is locked), then make a new client',
+    action: 'unlock the token where it is locked, and give the right PIN with setCredentials',
   },
   ACQUIRE_TIMEOUT: {
     category: 'pool',

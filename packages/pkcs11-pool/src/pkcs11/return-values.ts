@@ -246,7 +246,7 @@ export const RETURN_VALUES = {
     rv: 0x00a0,
     category: 'credentials',
     meaning: 'the PIN is wrong',
-    action: 'correct it and make a new client; it is not sent again, because tokens lock after a few tries',
+    action: 'give the right one with setCredentials; this one is not sent again, because tokens lock after a few tries',
   },
   CKR_PIN_INVALID: {
     rv: 0x00a1,
@@ -258,13 +258,13 @@ export const RETURN_VALUES = {
     rv: 0x00a3,
     category: 'credentials',
     meaning: 'the PIN has expired',
-    action: 'set a new one with the vendor’s tool, then make a new client',
+    action: 'set a new one with the vendor’s tool, and give it with setCredentials',
   },
   CKR_PIN_LOCKED: {
     rv: 0x00a4,
     category: 'credentials',
     meaning: 'the PIN is locked after too many wrong tries',
-    action: 'have the security officer unlock it, then make a new client',
+    action: 'have the security officer unlock it, and give it again with setCredentials',
   },
   CKR_SESSION_CLOSED: {
     rv: 0x00b0,
@@ -372,7 +372,7 @@ export const RETURN_VALUES = {
     category: 'credentials',
     meaning: 'the token has no user PIN yet',
     action:
-      'have the security officer set it (`softhsm2-util --init-token`, or the vendor’s tool), then make a new client',
+      'have the security officer set it (`softhsm2-util --init-token`, or the vendor’s tool), and give it with setCredentials',
   },
   CKR_USER_TYPE_INVALID: { rv: 0x0103, category: 'caller', meaning: 'the token knows no such type of user' },
   CKR_USER_ANOTHER_ALREADY_LOGGED_IN: {
@@ -455,7 +455,7 @@ export const RETURN_VALUES = {
     rv: 0x01b0,
     category: 'credentials',
     meaning: 'the token wants a new PIN before it goes on',
-    action: 'set a new one with the vendor’s tool, then make a new client',
+    action: 'set a new one with the vendor’s tool, and give it with setCredentials',
   },
   CKR_NEXT_OTP: {
     rv: 0x01b1,
