@@ -139,7 +139,7 @@ export class Recovery {
 
   async #restore(): Promise<void> {
     const { engine, login } = this.#token
-    this.#thrift.check(engine.stats().hung)
+    this.#thrift.check(engine.stats().hung, engine.maxThreads)
     try {
       await this.#lookAndRebuild()
     } catch (error) {

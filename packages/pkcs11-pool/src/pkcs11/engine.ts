@@ -99,6 +99,7 @@ export class Engine {
   /** of the sessions that are opened now */
   era: Era = { ended: false }
   #lastCall = 0
+  #maxThreads = 0
   #disposed = false
 
   constructor() {
@@ -162,7 +163,13 @@ export class Engine {
 
   /** How many threads may run calls at once, up to 4096; hanging ones are not counted. */
   setMaxThreads(count: number): void {
-    this.#native.setMaxThreads(Math.min(count, MOST_THREADS))
+    this.#maxThreads = Math.min(count, MOST_THREADS)
+    this.#native.setMaxThreads(this.#maxThreads)
+  }
+
+  /** How many may; 0 where that was left to the engine. */
+  get maxThreads(): number {
+    return this.#maxThreads
   }
 
   stats(): NativeEngineStats {

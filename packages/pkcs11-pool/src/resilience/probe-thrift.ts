@@ -2,8 +2,8 @@ import type { Pkcs11PoolError } from '../errors.js'
 import type { Clock } from '../internal/clock.js'
 
 /**
- * Keeps probes from using up the engine's threads: each that hangs costs one until its call returns. While as many calls hang as after the
- * last such probe, the next one is sent only after a longer while; as soon as one returns, at the usual time.
+ * Keeps probes from using up the engine's threads: each that hangs costs one until its call returns. While as many calls hang as may run at
+ * once, and as after the last such probe, the next one is sent only after a longer while; as soon as one returns, at the usual time.
  */
 export class ProbeThrift {
   readonly #clock: Clock
@@ -17,9 +17,10 @@ export class ProbeThrift {
     this.#longerMs = longerMs
   }
 
-  /** @throws what the last probe failed with, while the next one is not to be sent */
-  check(hung: number): void {
-    if (this.#error !== undefined && hung >= this.#hung && this.#clock.now() < this.#until) throw this.#error
+  /** `threads`: how many calls may run at once. @throws what the last probe failed with, while the next one is not to be sent */
+  check(hung: number, threads: number): void {
+    if (this.#error === undefined || hung < threads || hung < this.#hung) return
+    if (this.#clock.now() < this.#until) throw this.#error
   }
 
   /** A probe has failed; `hung` calls hang now, its own included where it does. */
