@@ -1,5 +1,5 @@
 import type { Client, Session, Template } from 'pkcs11-pool'
-import type { Signed } from './signer.js'
+import { readHead, type Signed } from './signer.js'
 
 const LABEL = 'AUDIT_HEAD'
 
@@ -23,16 +23,13 @@ export async function writeAnchor(client: Client, { chain, head }: Anchor): Prom
   })
 }
 
-/** The heads of all chains on the HSM. */
-export function readAnchors(client: Client): Promise<Anchor[]> {
+/** The heads on the HSM, of one chain or of all. Others are renewed at any moment: whoever needs one chain's looks at no more. */
+export function readAnchors(client: Client, chain?: string): Promise<Anchor[]> {
+  const wanted: Template =
+    chain === undefined ? { CKA_CLASS: 'CKO_DATA', CKA_LABEL: LABEL, CKA_TOKEN: true } : templateOf(chain)
   return client.withSession(async (session) => {
     // not what somebody without the PIN put there
-    const handles = await session.findObjects({
-      CKA_CLASS: 'CKO_DATA',
-      CKA_LABEL: LABEL,
-      CKA_TOKEN: true,
-      CKA_PRIVATE: true,
-    })
+    const handles = await session.findObjects({ ...wanted, CKA_PRIVATE: true })
     return Promise.all(handles.map((handle) => readAnchor(session, handle)))
   })
 }
@@ -40,8 +37,8 @@ export function readAnchors(client: Client): Promise<Anchor[]> {
 async function readAnchor(session: Session, handle: number | bigint): Promise<Anchor> {
   const { CKA_VALUE } = await session.getAttributes(handle, ['CKA_VALUE'])
   // only this service writes objects of this label; what is no head of a chain fails its signature
-  const { chain, statement, signature } = JSON.parse(String(CKA_VALUE ?? '{}')) as Record<string, unknown>
-  return { chain: String(chain), head: { statement: String(statement), signature: String(signature) } }
+  const value = readHead(String(CKA_VALUE ?? ''))
+  return { chain: value.chain ?? '?', head: value }
 }
 
 function templateOf(chain: string): Template {

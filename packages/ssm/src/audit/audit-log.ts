@@ -218,7 +218,8 @@ export class AuditLog {
       this.#attempted = batch.length
       this.#failures++
       onFailure(error)
-      for (const each of batch) {
+      // what is behind it is not written before it
+      for (const each of this.#queue) {
         each.settle?.reject(error)
         delete each.settle
       }
@@ -257,7 +258,7 @@ export class AuditLog {
     if (this.#continuation instanceof AuditBroken) throw this.#continuation
     if (this.#continuation === 'found') return
     try {
-      await requireContinuation(store, await readAuditKeys(client), chain, await kept.read())
+      await requireContinuation(store, await readAuditKeys(client), chain, await kept.read(chain))
       this.#continuation = 'found'
     } catch (error) {
       if (error instanceof AuditBroken) this.#continuation = error

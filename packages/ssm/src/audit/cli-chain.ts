@@ -84,7 +84,7 @@ export class CliChain {
   /** @throws AuditBroken where the chain was cut off or changed since its newest head was signed */
   async requireContinuation(): Promise<void> {
     const { store, client, chain, kept } = this.#options
-    await requireContinuation(store, await readAuditKeys(client), chain, await kept.read())
+    await requireContinuation(store, await readAuditKeys(client), chain, await kept.read(chain))
   }
 
   /** Signs from now on, within seconds after each entry. */

@@ -2,7 +2,7 @@ import { mkdir, open, readdir, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Client } from 'pkcs11-pool'
 import { type Anchor, readAnchors, writeAnchor } from './anchor.js'
-import type { Signed } from './signer.js'
+import { readHead } from './signer.js'
 
 /**
  * The newest head of each chain, kept twice out of reach of whoever can write the store: in files of the data folder with each signature, and on
@@ -17,9 +17,10 @@ export class KeptHeads {
     this.#folder = folder
   }
 
-  /** All there are: of a chain the file's, the HSM's, or both. */
-  async read(): Promise<Anchor[]> {
-    return [...(await this.#readFiles()), ...(await readAnchors(this.#client))]
+  /** Of one chain or of all, what there is: the file's, the HSM's, or both. */
+  async read(chain?: string): Promise<Anchor[]> {
+    const files = (await this.#readFiles()).filter((each) => chain === undefined || each.chain === chain)
+    return [...files, ...(await readAnchors(this.#client, chain))]
   }
 
   /** A file is whole at any moment; what a power cut takes back is a newer head, and an older one is none the worse. */
@@ -67,14 +68,4 @@ function fileOf(chain: string): string {
 
 function chainOf(file: string): string {
   return file.slice(0, -SUFFIX.length).replace(SLASH, '/')
-}
-
-/** What is no head fails its signature. */
-function readHead(text: string): Signed {
-  try {
-    const { statement, signature } = JSON.parse(text) as Record<string, unknown>
-    return { statement: String(statement), signature: String(signature) }
-  } catch {
-    return { statement: '', signature: '' }
-  }
 }

@@ -41,6 +41,17 @@ export class AuditSigner {
   }
 }
 
+/** A head as it is kept beside the store, with its chain where that is told. What is no head fails its signature. */
+export function readHead(text: string): Signed & { chain?: string } {
+  try {
+    const { chain, statement, signature } = JSON.parse(text) as Record<string, unknown>
+    const head = { statement: String(statement), signature: String(signature) }
+    return typeof chain === 'string' ? { chain, ...head } : head
+  } catch {
+    return { statement: '', signature: '' }
+  }
+}
+
 /** The public keys that statements may be signed with, by name. */
 export type AuditKeys = ReadonlyMap<string, KeyObject>
 

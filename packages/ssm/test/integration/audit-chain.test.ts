@@ -238,6 +238,21 @@ describe.each(places)('on $name', ({ name, make }) => {
       await expect(harness.open()).rejects.toThrow(/a head that is kept beside the store was changed/)
     })
 
+    it('does not look at the heads of other chains, which verifying does', async () => {
+      await harness.client.withSession((session) =>
+        session.createObject({
+          CKA_CLASS: 'CKO_DATA',
+          CKA_LABEL: 'AUDIT_HEAD',
+          CKA_APPLICATION: 'ssm other',
+          CKA_TOKEN: true,
+          CKA_PRIVATE: true,
+          CKA_VALUE: Buffer.from('no head'),
+        }),
+      )
+      await write(0)
+      await expect(harness.verify()).rejects.toThrow(/a head that is kept beside the store was changed/)
+    })
+
     it('begins where only what no head signs is missing, as a kill leaves it, and where no file was kept yet', async () => {
       const killed = await harness.open()
       await killed.recordDurably(harness.event('STORE_KEY'))

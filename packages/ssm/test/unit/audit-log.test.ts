@@ -81,6 +81,18 @@ describe('the audit log', () => {
     expect([log.writable, actions()]).toEqual([true, ['SERVICE_START', 'A']])
   })
 
+  it('tells all who wait that it cannot, those behind the batch that failed too', async () => {
+    const { log, actions, become } = await start()
+    become('failing')
+    for (let made = 0; made < 450; made++) log.record(event('A'))
+    const outcomes = await Promise.allSettled([log.recordDurably(event('B')), log.recordDurably(event('C'))])
+    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    await expect(log.recordDurably(event('D'))).rejects.toThrow('the disk is full')
+    become('good')
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(actions().slice(-3)).toEqual(['B', 'C', 'D'])
+  })
+
   it('writes nothing twice where a failed attempt had succeeded unseen, though more came meanwhile', async () => {
     const { log, written, actions, become } = await start()
     become('written but failing')
