@@ -77,8 +77,7 @@ async function claimRotation(store: Store, claim: string): Promise<void> {
 
 async function rotate(client: Client, store: Store, { revoke, now = new Date() }: RotationOptions): Promise<Rotation> {
   const before = (await readPublicKeys(client, JWT_KEY_LABEL)).toSorted((a, b) => a.id - b.id)
-  const made = (before.at(-1)?.id ?? 0) + 1
-  await createSigningKey(client, JWT_KEY_LABEL, made)
+  const made = await createSigningKey(client, JWT_KEY_LABEL)
   await store.insertInto('signing_keys').values({ key_id: made, created_at: now.toISOString() }).execute()
 
   const rows = await store.selectFrom('signing_keys').selectAll().execute()

@@ -1,7 +1,8 @@
-import type { Client, KeyClass } from 'pkcs11-pool'
+import type { Client } from 'pkcs11-pool'
 import { AUDIT_KEY_LABEL } from '../audit/signer.js'
-import { JWT_KEY_LABEL } from '../auth/signing-keys.js'
-import { encodeKeyId } from '../hsm/key-id.js'
+import { JWT_KEY_LABEL, readPublicKeys } from '../auth/signing-keys.js'
+import { decodeKeyId, encodeKeyId } from '../hsm/key-id.js'
+import { GUARDED } from '../hsm/unguarded-keys.js'
 
 const INTERNAL_KEY_LABEL = 'ENCRYPTION_KEY_INTERNAL_AES256'
 
@@ -12,13 +13,20 @@ const KEY_TIMEOUT_MS = 60_000
 /** Makes the keys that the service itself needs. Those that are there already stay. */
 export async function createServiceKeys(client: Client): Promise<void> {
   for (const label of [JWT_KEY_LABEL, AUDIT_KEY_LABEL]) {
-    if (!(await exists(client, label, 'CKO_PRIVATE_KEY'))) await createSigningKey(client, label, 1)
+    if ((await readPublicKeys(client, label)).length === 0) await createSigningKey(client, label)
   }
-  if (!(await exists(client, INTERNAL_KEY_LABEL, 'CKO_SECRET_KEY'))) await createInternalKey(client)
+  if (!(await hasInternalKey(client))) await createInternalKey(client)
 }
 
-/** An RSA pair whose private half signs and never leaves the token. */
-export async function createSigningKey(client: Client, label: string, id: number): Promise<void> {
+/**
+ * Makes an RSA pair whose private half signs and never leaves the token. RSA also for the audit, which P-256 would do for: tokens for
+ * clients need it, so every token that will do has it.
+ *
+ * @returns its id, one above all that are there, of whatever kind: it is the newest, and a signature names one key
+ */
+export async function createSigningKey(client: Client, label: string): Promise<number> {
+  const taken = await client.keys.find({ label, class: 'CKO_PRIVATE_KEY' })
+  const id = Math.max(0, ...taken.map((key) => decodeKeyId(key.id)?.id ?? 0)) + 1
   const common = { CKA_TOKEN: true, CKA_LABEL: label, CKA_ID: encodeKeyId(id) }
   await client.keys.generatePair(
     'CKM_RSA_PKCS_KEY_PAIR_GEN',
@@ -32,6 +40,7 @@ export async function createSigningKey(client: Client, label: string, id: number
     { ...common, CKA_PRIVATE: true, CKA_SENSITIVE: true, CKA_EXTRACTABLE: false, CKA_SIGN: true },
     { timeoutMs: KEY_TIMEOUT_MS },
   )
+  return id
 }
 
 async function createInternalKey(client: Client): Promise<void> {
@@ -51,7 +60,7 @@ async function createInternalKey(client: Client): Promise<void> {
 }
 
 /** Whether the key is there, and not one that somebody without the PIN put there. */
-async function exists(client: Client, label: string, keyClass: KeyClass): Promise<boolean> {
-  const template = { CKA_CLASS: keyClass, CKA_LABEL: label, CKA_TOKEN: true, CKA_PRIVATE: true }
+async function hasInternalKey(client: Client): Promise<boolean> {
+  const template = { ...GUARDED, CKA_LABEL: INTERNAL_KEY_LABEL }
   return (await client.withSession((session) => session.findObjects(template))).length > 0
 }

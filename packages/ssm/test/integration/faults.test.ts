@@ -76,7 +76,7 @@ describe('a token that misbehaves', () => {
   })
 
   it('and makes no key is KEY_GENERATION_ERROR, and the next attempt is not held up', async () => {
-    wrapped.fail('C_GenerateKey', 'CKR_TEMPLATE_INCONSISTENT', { times: 1 })
+    wrapped.fail('C_GenerateKey', 'CKR_ATTRIBUTE_VALUE_INVALID', { times: 1 })
     const answers = await Promise.all([70, 71].map((id) => harness.post('/crypto/generate-aes-key', { id, bits: 256 })))
     expect(answers.map(({ status }) => status)).toEqual([500, 201])
     expect(answers[0]?.body.error).toBe('KEY_GENERATION_ERROR')

@@ -119,7 +119,7 @@ describe('an update that the token fails', () => {
 
 describe('a token that fails', () => {
   it('to take a key is KEY_STORAGE_ERROR, and the next attempt is not held up', async () => {
-    wrapped.fail('C_CreateObject', 'CKR_TEMPLATE_INCONSISTENT', { times: 1 })
+    wrapped.fail('C_CreateObject', 'CKR_ATTRIBUTE_VALUE_INVALID', { times: 1 })
     const answers = await Promise.all([5, 6].map((id) => harness.post(PATH, key(randomBytes(32), id))))
     expect(answers.map(({ status }) => status)).toEqual([500, 201])
     expect(answers[0]?.body.error).toBe('KEY_STORAGE_ERROR')

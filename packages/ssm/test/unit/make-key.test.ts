@@ -20,7 +20,7 @@ async function make(outcomes: readonly (number | Error)[], there: readonly numbe
 }
 
 describe('a key', () => {
-  it.each(['CKR_GENERAL_ERROR', 'CKR_FUNCTION_FAILED'])(
+  it.each(['CKR_GENERAL_ERROR', 'CKR_FUNCTION_FAILED', 'CKR_TEMPLATE_INCONSISTENT'])(
     'is made again where the token said only %s and does not have it',
     async (rvName) => {
       expect(await make([failure(rvName), failure(rvName), 42], [1])).toEqual({ outcome: 42, attempts: 3 })
@@ -39,7 +39,7 @@ describe('a key', () => {
   })
 
   it('is not made again where the token said why, or nobody knows what it did', async () => {
-    for (const error of [failure('CKR_TEMPLATE_INCONSISTENT'), new Error('a deadline passed')])
+    for (const error of [failure('CKR_ATTRIBUTE_VALUE_INVALID'), new Error('a deadline passed')])
       expect(await make([error, 42])).toEqual({ outcome: error, attempts: 1 })
   })
 })
