@@ -20,8 +20,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a PIN that was rejected is sent again',
     file: 'src/session/credentials.ts',
-    before: "if (error instanceof Pkcs11PoolError && error.category === 'credentials') this.#rejection = error",
-    after: '',
+    before: "else if (describeRv(rv).category === 'credentials') this.#rejection = cryptokiError(rv, 'C_Login')",
+    after: "else if (describeRv(rv).category === 'credentials') void cryptokiError(rv, 'C_Login')",
     cells: ['C_Login:credentials:first-use', 'C_Login:credentials:busy'],
     notices: ['login', 'misuse'],
   },
@@ -34,11 +34,11 @@ export const MUTATIONS: readonly Mutation[] = [
     notices: ['sessions'],
   },
   {
-    name: 'a login whose session was lost counts as one that hangs',
-    file: 'src/session/login.ts',
-    before: 'if (session.hangs || isLogins) credentials.failed(error, session.hangs)',
-    after: 'if (session.lost || isLogins) credentials.failed(error, session.lost)',
-    cells: ['C_Login:gone:first-use', 'C_Login:gone:busy'],
+    name: 'a login that was answered late counts as unanswered for ever',
+    file: 'src/session/credentials.ts',
+    before: 'this.#unanswered -= 1',
+    after: '',
+    cells: ['C_Login:late:first-use', 'C_Login:late:busy'],
     notices: ['service'],
   },
   {

@@ -1,3 +1,4 @@
+import type { JWK } from 'jose'
 import type { Anchor } from './anchor.js'
 import type { AuditStore } from './audit-store.js'
 import { AuditBroken } from './chain-verifier.js'
@@ -20,6 +21,8 @@ export interface ExportStatement {
   export: { chain: string; seq: number; hash: string }[]
   /** of each chain that did not go on from its newest signed heads, the first entry that is wrong or missing */
   broken?: { chain: string; seq: number; what: string }[]
+  /** what the heads were verified with, for whoever has no other: such a key tells of changes, not of who wrote the whole */
+  keys: JWK[]
   /** the name of the key that signed it */
   key: string
 }
@@ -28,7 +31,7 @@ export interface ExportStatement {
  * The audit as lines of JSON, an entry a line, a chain after the other. The last line holds what the HSM says now about where each chain
  * ends, and which of them ends too early: its signature must not make whole what was cut off.
  *
- * @param keys what heads are verified with; nobody is told them here, for an export that brings its keys proves nothing
+ * @param keys what heads are verified with
  * @param kept the heads that are kept beside the store
  */
 export async function* exportLines(
@@ -68,6 +71,7 @@ export async function* exportLines(
   const signed = await signer.sign({
     export: ends,
     ...(broken.length > 0 && { broken }),
+    keys: [...keys.values()].map((key) => key.export({ format: 'jwk' })),
     time: new Date().toISOString(),
   })
   yield format({ ...held, export: signed })

@@ -1,6 +1,6 @@
 import { AuditBroken, ChainVerifier } from './chain-verifier.js'
 import type { ExportLine, ExportStatement } from './export.js'
-import { type AuditKeys, openStatement, type Signed } from './signer.js'
+import { type AuditKeys, auditKeysOf, openStatement, type Signed } from './signer.js'
 import type { VerifiedChain } from './verify-store.js'
 
 /** An export that is what was exported. */
@@ -14,7 +14,7 @@ export interface VerifiedExport {
  * Follows the chains in an export, a line at a time: however long it is, no more of it is held.
  *
  * @param lines each with its line end
- * @param keys those to trust. None that the export brings could be: whoever writes an export of his own signs it with a key of his own
+ * @param keys those to trust. Of those that the export brings see {@link keysOfExport}
  * @throws AuditBroken at the first entry that is wrong or missing
  */
 export async function verifyExport(
@@ -35,15 +35,35 @@ export async function verifyExport(
     end = line.export
   }
   const { chain, head } = followed.at(-1) ?? { chain: '?', head: { seq: 0 } }
-  if (end === undefined) {
-    throw new AuditBroken(chain, head.seq + 1, 'it is missing, or the end of the export: the end was cut off')
-  }
+  if (end === undefined) throw new AuditBroken(chain, head.seq + 1, END_IS_MISSING)
   const statement = openStatement(end, keys) as ExportStatement | undefined
   if (statement === undefined || !Array.isArray(statement.export)) {
     throw new AuditBroken(chain, head.seq, 'the statement about the whole was changed, or signed by another key')
   }
   return { chains: compare(followed, statement), key: statement.key }
 }
+
+/**
+ * The keys that an export brings. They tell of every change by whoever does not sign; whoever writes an export of his own signs it with a
+ * key of his own, and brings that.
+ *
+ * @throws AuditBroken where the end of the export is not there
+ */
+export async function keysOfExport(lines: AsyncIterable<string> | Iterable<string>): Promise<AuditKeys> {
+  let last = ''
+  let number = 0
+  for await (const text of lines) [last, number] = [text, number + 1]
+  const { entry, export: end } = number === 0 ? {} : parseLine(last, number)
+  try {
+    const { keys } = JSON.parse(end?.statement ?? '') as ExportStatement
+    return await auditKeysOf(keys)
+  } catch {
+    const [chain, seq] = entry === undefined ? ['?', 0] : [chainOf({ entry }), seqOf({ entry })]
+    throw new AuditBroken(chain, seq + 1, END_IS_MISSING)
+  }
+}
+
+const END_IS_MISSING = 'it is missing, or the end of the export: the end was cut off'
 
 /** @throws AuditBroken where what was followed is not all that the statement says, or more */
 function compare(followed: readonly ChainVerifier[], { export: ends, broken }: ExportStatement): VerifiedChain[] {
@@ -89,10 +109,10 @@ function isSigned(value: object | null): boolean {
   return value !== null && Object.keys(value).join() === 'statement,signature'
 }
 
-function seqOf({ entry }: ExportLine): number {
+function seqOf({ entry }: Pick<ExportLine, 'entry'>): number {
   return typeof entry.seq === 'number' ? entry.seq : 0
 }
 
-function chainOf({ entry }: ExportLine): string {
+function chainOf({ entry }: Pick<ExportLine, 'entry'>): string {
   return typeof entry.chain === 'string' ? entry.chain : '?'
 }

@@ -7,7 +7,7 @@ import { AuditBroken } from '../audit/chain-verifier.js'
 import { exportLines } from '../audit/export.js'
 import { KeptHeads } from '../audit/kept-heads.js'
 import { type AuditKeys, AuditSigner, auditKeysOf, readAuditKeys } from '../audit/signer.js'
-import { verifyExport } from '../audit/verify-export.js'
+import { keysOfExport, verifyExport } from '../audit/verify-export.js'
 import { type VerifiedChain, verifyStore } from '../audit/verify-store.js'
 import { loadConfig } from '../config/config.js'
 import { ConfigError } from '../config/config-error.js'
@@ -57,20 +57,22 @@ function tellBroken(broken: readonly AuditBroken[]): number {
   return EXIT.FAILURE
 }
 
-async function verifyFile(file: string, keyFile: string): Promise<string> {
-  const { chains, key } = await verifyExport(linesOf(file), await readKeys(keyFile))
-  return `${chains.map(describe).join('')}ssm: signed with the key ${key}, which ${keyFile} holds\n`
+/** @param keyFile without one, with the key that the export brings, and says what that is worth */
+async function verifyFile(file: string, keyFile: string | undefined): Promise<string> {
+  const keys = keyFile === undefined ? await keysOfExport(linesOf(file)) : await readKeys(keyFile)
+  const { chains, key } = await verifyExport(linesOf(file), keys)
+  const whose =
+    keyFile === undefined
+      ? `which the export itself brings: nobody changed it who cannot sign. to know that it was exported by your service too, give the key to trust, ` +
+        'the audit-public-key.pem of its data folder, by --public-key'
+      : `which ${keyFile} holds`
+  return `${chains.map(describe).join('')}ssm: signed with the key ${key}, ${whose}\n`
 }
 
-/** The file of the data folder. @throws ConfigError where none is given: a key that the export brought would say nothing */
-function keyFileOf(flags: ReadonlyMap<string, string>): string {
+/** The file of the data folder, where one is given. */
+function keyFileOf(flags: ReadonlyMap<string, string>): string | undefined {
   const { data } = readSources(process.env, flags, () => {})
-  if (data !== undefined) return dataFolder(data).auditKey
-  throw new ConfigError(
-    '--public-key',
-    'nothing',
-    'the key to trust: the audit-public-key.pem of the data folder that the export is of, or that folder by --data',
-  )
+  return data === undefined ? undefined : dataFolder(data).auditKey
 }
 
 function describe({ chain, entries, signed }: VerifiedChain): string {

@@ -25,7 +25,7 @@ Usage:
   ssm signing-key rotate --data DIR [--revoke] makes a new key for tokens; those of older keys stay good, unless revoked
   ssm audit export --data DIR                  writes the audit to standard output, an entry a line
   ssm audit verify --data DIR | --file EXPORT  tells whether the audit is what was written; 1 where it is not, and which entry
-                                               [--public-key PEM: the key to verify an export with; else that of the data folder]
+                                               [--public-key PEM: the key to trust; else the data folder's, else the export's own]
   ssm config check [--config FILE] [--json]    says all that is wrong with the configuration that serve would read; 2 where something is
   ssm config example [flags]                   writes a YAML file with every setting explained, and in force those given by flags
   ssm --help                                   this text

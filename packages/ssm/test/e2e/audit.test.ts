@@ -55,13 +55,29 @@ describe('ssm audit', () => {
     }
   })
 
-  it('takes no key from an export, which whoever forged it would have signed with his own', async () => {
-    expect(readFileSync(exported, 'utf8')).not.toContain('"kty"')
-    const { code, stderr } = await runSsm(['audit', 'verify', '--file', exported]).ended
-    expect([code, stderr]).toEqual([
-      2,
-      expect.stringMatching(/^ssm: --public-key: got nothing, expected the key to trust/),
-    ])
+  it('verifies with the key that an export brings where there is no other, and says what that is worth', async () => {
+    const verify = (file: string) => runSsm(['audit', 'verify', '--file', file]).ended
+    const { code, stdout, stderr } = await verify(exported)
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout).toMatch(
+      /8 entries, .*\n.*\/cli: 3 entries, .*\nssm: signed with the key [\w-]{43}, which the export itself brings: /,
+    )
+
+    const text = readFileSync(exported, 'utf8')
+    const lines = text.trimEnd().split('\n')
+    const broken = {
+      'changed in an entry': text.replace('"key_id":12', '"key_id":13'),
+      'signed by another key than it brings': text.replace(/\\"n\\":\\"./, String.raw`\"n\":\"A`),
+      'cut off': `${lines.slice(0, -1).join('\n')}\n`,
+      empty: '',
+    }
+    for (const [how, changed] of Object.entries(broken)) {
+      expect(changed, how).not.toBe(text)
+      writeFileSync(`${exported}.broken`, changed)
+      const found = await verify(`${exported}.broken`)
+      expect([found.code, found.stdout], how).toEqual([1, ''])
+      expect(found.stderr, how).toMatch(/^ssm: the audit is not what was written: chain .*, entry \d+: /)
+    }
   })
 
   it('ends with 1 and names the entry where an export was changed', async () => {
