@@ -45,8 +45,8 @@ export interface FailedCall {
 export interface CallWatch {
   /** nothing of it has reached the module */
   notSent(): void
-  /** with its CK_RV */
-  returned(rv: number): void
+  /** with its CK_RV, which was that of `fn` */
+  returned(rv: number, fn: string): void
   /** it was given up inside the module */
   hangs(): void
 }
@@ -208,11 +208,11 @@ export class Engine {
     if (job === undefined) return
     if (rv === Outcome.LATE) {
       this.#jobs.remove(slot)
-      job.call.watch?.returned(Number(value))
+      job.call.watch?.returned(Number(value), functionName(fn))
       return
     }
     job.stopListening?.()
-    tell(job.call.watch, rv)
+    tell(job.call.watch, rv, fn)
     // Its slot stays taken: should the call ever return, that completes it once more, late.
     if (rv === Outcome.ABANDONED) this.#abandon(job)
     else this.#jobs.remove(slot)
@@ -253,10 +253,10 @@ export function isAfter(number: number, other: number): boolean {
 }
 
 /** Of a call that was not late: an {@link Outcome} in the place of its CK_RV is negative. */
-function tell(watch: CallWatch | undefined, rv: number): void {
+function tell(watch: CallWatch | undefined, rv: number, fn: number): void {
   if (rv === Outcome.ABANDONED) watch?.hangs()
   else if (rv < 0) watch?.notSent()
-  else watch?.returned(rv)
+  else watch?.returned(rv, functionName(fn))
 }
 
 function leave(job: Job): void {

@@ -69,8 +69,8 @@ export class Credentials {
     let hangs = false
     return {
       notSent: over,
-      returned: (rv) => {
-        this.#answered(rv)
+      returned: (rv, fn) => {
+        this.#answered(rv, fn)
         if (!hangs) {
           over()
           return
@@ -86,10 +86,10 @@ export class Credentials {
     }
   }
 
-  /** Latches where the answer is about the PIN. That somebody is logged in already says nothing of it. */
-  #answered(rv: number): void {
+  /** Latches where the answer is a login's, and about the PIN. That somebody is logged in already says nothing of it. */
+  #answered(rv: number, fn: string): void {
     if (rv === RETURN_VALUES.CKR_OK.rv) this.#accepted = true
-    else if (describeRv(rv).category === 'credentials') this.#rejection = cryptokiError(rv, 'C_Login')
+    else if (fn === 'C_Login' && describeRv(rv).category === 'credentials') this.#rejection = cryptokiError(rv, fn)
   }
 }
 

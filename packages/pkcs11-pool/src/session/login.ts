@@ -327,9 +327,9 @@ export class Login {
     const watch = credentials.watch()
     return {
       ...watch,
-      returned: (rv) => {
+      returned: (rv, fn) => {
         if (rv === RETURN_VALUES.CKR_OK.rv) this.#succeeded += 1
-        watch.returned(rv)
+        watch.returned(rv, fn)
       },
     }
   }

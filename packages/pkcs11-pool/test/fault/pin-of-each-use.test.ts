@@ -175,6 +175,13 @@ test.each(['is taken back', 'is refused, because that hangs'] as const)(
   },
 )
 
+test('what C_Sign says of a PIN is not said of the one that C_Login has just accepted', async () => {
+  await chaos.rules.add({ on: 'C_Sign', fail: 'CKR_PIN_INCORRECT', times: 1 })
+  expect(await rejection(sign())).toMatchObject({ rvName: 'CKR_PIN_INCORRECT', fn: 'C_Sign' })
+  expect(client.health().state).not.toBe('locked')
+  expect(await outcome(sign())).toBe('signed')
+})
+
 test('an operation for which the PIN could not be sent shows in no other call: SoftHSM ends it only with its session', async () => {
   await client.close()
   client = await open({ pool: { minSize: 0, maxSize: 1 }, retry: { maxAttempts: 1 } })
