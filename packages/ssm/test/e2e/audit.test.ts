@@ -72,11 +72,11 @@ describe('ssm audit', () => {
       empty: '',
     }
     for (const [how, changed] of Object.entries(broken)) {
-      expect(changed, how).not.toBe(text)
+      expect(changed).not.toBe(text)
       writeFileSync(`${exported}.broken`, changed)
       const found = await verify(`${exported}.broken`)
-      expect([found.code, found.stdout], how).toEqual([1, ''])
-      expect(found.stderr, how).toMatch(/^ssm: the audit is not what was written: chain .*, entry \d+: /)
+      expect([how, found.code, found.stdout]).toEqual([how, 1, ''])
+      expect(found.stderr).toMatch(/^ssm: the audit is not what was written: chain .*, entry \d+: /)
     }
   })
 
