@@ -64,10 +64,15 @@ function isConfiguration(error: unknown): boolean {
   return error instanceof ConfigError || (error instanceof Pkcs11PoolError && CONFIGURATION_ERRORS.has(error.code))
 }
 
+/** What there is to do for whoever starts a service; the library tells programs. */
+const NEXT: Partial<Record<ErrorCode, string>> = {
+  CREDENTIALS_REJECTED: 'correct the PIN (and unlock the token where it is locked), then start again',
+}
+
 /** What happened, and what to do about it. */
 function describe(error: unknown): string {
   if (error instanceof Pkcs11PoolError)
-    return `${error.message} (${error.code})\nssm: next: ${ERROR_HELP[error.code].action}`
+    return `${error.message} (${error.code})\nssm: next: ${NEXT[error.code] ?? ERROR_HELP[error.code].action}`
   if (error instanceof ConfigError || error instanceof SigningKeyMissing || error instanceof RotationUnderWay)
     return error.message
   if (error instanceof AuditBroken)
