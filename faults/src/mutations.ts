@@ -20,8 +20,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a PIN that was rejected is sent again',
     file: 'src/session/credentials.ts',
-    before: "else if (describeRv(rv).category === 'credentials') this.#rejection = cryptokiError(rv, 'C_Login')",
-    after: "else if (describeRv(rv).category === 'credentials') void cryptokiError(rv, 'C_Login')",
+    before: 'this.#rejection = cryptokiError(rv, fn)',
+    after: 'void cryptokiError(rv, fn)',
     cells: ['C_Login:credentials:first-use', 'C_Login:credentials:busy'],
     notices: ['login', 'misuse'],
   },
