@@ -55,7 +55,8 @@ class Concurrency {
 
  private:
   static constexpr size_t kPlenty = 12;
-  static constexpr Nanoseconds kSoonestStuck = std::chrono::microseconds(500);
+  // As long as a thread may wait for its processor: one that does is not stuck, and another in its place would take it away from it.
+  static constexpr Nanoseconds kSoonestStuck = std::chrono::milliseconds(4);
   static constexpr Nanoseconds kLatestStuck = std::chrono::milliseconds(20);
 
   bool callsAreLong() const { return long_ > 0.3; }
