@@ -1,5 +1,5 @@
 import type { OperationTarget } from './crypto-operations.js'
-import { type CryptokiError, Pkcs11PoolError } from './errors.js'
+import { Pkcs11PoolError } from './errors.js'
 import type { KeyOperations } from './key-operations.js'
 import { isMeant, isRefusedHandle, notMeant } from './keys/confirmed.js'
 import { cacheName, type HandleCache } from './keys/handle-cache.js'
@@ -105,8 +105,6 @@ export function batchResults(results: Results): BatchResult[] {
 
 /** Sends items over one session and puts what they come to in their places. */
 class Batch {
-  #loggedOut: CryptokiError | undefined
-
   constructor(
     readonly operations: KeyOperations,
     readonly cache: HandleCache,
@@ -147,8 +145,11 @@ class Batch {
     const refused = sent.flatMap(({ item, handle }, at) =>
       strangers?.has(item) ? this.#disown(item, handle) : this.#settle(item, handle, answers[at]),
     )
-    if (this.#loggedOut !== undefined) throw this.#loggedOut
-    return refused
+    const loggedOut = answers.find(([rv]) => rv === RETURN_VALUES.CKR_USER_NOT_LOGGED_IN.rv)
+    if (loggedOut === undefined) return refused
+    // These are made again too, after the new login.
+    for (const { place } of refused) this.results[place] = undefined
+    throw cryptokiError(loggedOut[0], functionName(loggedOut[1]))
   }
 
   /** Items whose handle is another key's by now, and may have been when they were made. */
@@ -187,11 +188,8 @@ class Batch {
 
   #settle(item: Captured, handle: ObjectHandle, answer: [number, number, unknown] | undefined): Captured[] {
     const [rv, fn, value] = answer ?? [Outcome.ABANDONED, 0, undefined]
-    if (rv === RETURN_VALUES.CKR_USER_NOT_LOGGED_IN.rv) {
-      // Of this item nothing was done: without a result, it is made again after a new login.
-      this.#loggedOut = cryptokiError(rv, functionName(fn))
-      return []
-    }
+    // Of this item nothing was done: without a result, it is made again after a new login.
+    if (rv === RETURN_VALUES.CKR_USER_NOT_LOGGED_IN.rv) return []
     const result = resultOf(item, rv, fn, value)
     this.results[item.place] = result instanceof Pkcs11PoolError ? this.#failed(result) : fulfilled(result)
     if (!isRefusedHandle(rv)) return []

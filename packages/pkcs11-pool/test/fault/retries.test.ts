@@ -90,6 +90,18 @@ test('of a batch that met the end of the login, only what has no answer is sent 
   expect(module.calls('C_EncryptInit') - before).toBe(4)
 })
 
+test('an item whose handle the token refused is sent again also where another met the end of the login', async () => {
+  const client = await open({ retry: soon, breaker })
+  await client.encrypt(key, cbc, iv)
+  module.fail('C_EncryptInit', 'CKR_KEY_HANDLE_INVALID', { times: 1 })
+  module.fail('C_SignInit', 'CKR_USER_NOT_LOGGED_IN', { times: 1 })
+  const answers = await client.batch([
+    { op: 'encrypt', key, mechanism: cbc, data: iv },
+    { op: 'sign', key, mechanism: 'CKM_AES_CMAC', data: iv },
+  ])
+  expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled'])
+})
+
 test('a token that fails everything is not stormed: retries are few beside the calls', async () => {
   const client = await open({ retry: soon, breaker })
   module.fail('C_GenerateRandom', 'CKR_FUNCTION_FAILED')
