@@ -153,20 +153,13 @@ export class KeyOperations {
       if (!(failure instanceof CryptokiError)) throw failure
       if (failure.category === 'login' && !loggedInAgain) {
         loggedInAgain = true
-        const soon = deadline ?? new Deadline(host.operationTimeoutMs)
-        await bounded(host.renewLogin(generation), options.signal, soon, nothingSent('logging in again'))
+        await this.#wait(host.renewLogin(generation), 'logging in again', options, deadline)
       } else if (refusedSession(failure) && !anotherSession && (!once || wasBusy(failure))) {
         anotherSession = true
         // The others may have ended with it: while that is being found out, another would be tried in vain.
         const { recovering } = host
-        if (recovering !== undefined) {
-          await bounded(
-            recovering,
-            options.signal,
-            deadline ?? new Deadline(host.operationTimeoutMs),
-            nothingSent('finding out whether the token lost its sessions'),
-          )
-        }
+        const what = 'finding out whether the token lost its sessions'
+        if (recovering !== undefined) await this.#wait(recovering, what, options, deadline)
       } else {
         attempts += 1
         patience ??= new Deadline(host.operationTimeoutMs)
@@ -177,6 +170,16 @@ export class KeyOperations {
         await pause(waitMs, options.signal)
       }
     }
+  }
+
+  /** Waits as long as the caller has, or else as long as one call may take. */
+  #wait(
+    work: Promise<void>,
+    what: string,
+    { signal }: OperationOptions,
+    deadline = new Deadline(this.#host.operationTimeoutMs),
+  ): Promise<void> {
+    return bounded(work, signal, deadline, nothingSent(what))
   }
 }
 
