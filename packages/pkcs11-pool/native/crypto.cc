@@ -94,8 +94,7 @@ CK_RV callOnce(const CallSite& site, const Family& family, Step& step, CK_BYTE* 
   const CK_ULONG given = length;
   auto call = site.functions->*family.oneShotFunction;
   const CK_RV rv = call(site.session, step.data.data(), step.data.size(), room, &length);
-  // A module that claims to have written more than there was room for has written over our memory or lies: no such answer.
-  return rv == CKR_OK && length > given ? CKR_GENERAL_ERROR : rv;
+  return believed(rv, length, given);
 }
 
 size_t nextGuess(size_t room, CK_ULONG wanted) {

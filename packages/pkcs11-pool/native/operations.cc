@@ -154,8 +154,7 @@ void wrapKey(const CallSite& site, Job& job) {
     CK_ULONG length = room;
     job.rv = PKCS11_POOL_CALL(job.fn, site.functions, C_WrapKey, site.session, &step.mechanism.value, step.key,
                               job.details->object, step.out.data(), &length);
-    // A module that claims to have written more than there was room for has written over our memory or lies.
-    if (job.rv == CKR_OK && length > room) job.rv = CKR_GENERAL_ERROR;
+    job.rv = believed(job.rv, length, room);
     if (job.rv == CKR_OK) {
       step.out.truncate(length);
       return;

@@ -23,6 +23,9 @@ void runStep(const CallSite& site, Step& step);
 // Ends an operation that is still active, so that the session can be used again; false where the module offers no way.
 bool cancelOperation(const CallSite& site, CK_FLAGS kind);
 
+// A module that claims to have written more than there was room for has written over our memory or lies: no such answer.
+inline CK_RV believed(CK_RV rv, CK_ULONG length, CK_ULONG room) { return rv == CKR_OK && length > room ? CKR_GENERAL_ERROR : rv; }
+
 CK_RV closeSession(const Module& module, CK_SESSION_HANDLE session);
 
 // Does it say that the session it was made in is not there any more? Its handle may be another's by now.
