@@ -4,8 +4,8 @@ import { type ChainHead, link } from './chain.js'
 import { AuditBroken } from './chain-verifier.js'
 import { type AuditEvent, entryText, serviceEvent } from './entry.js'
 import type { KeptHeads } from './kept-heads.js'
-import { AuditSigner, readAuditKeys, type Signed } from './signer.js'
-import { type AuditReader, requireContinuation } from './verify-store.js'
+import { AuditSigner, type Signed } from './signer.js'
+import type { AuditReader } from './verify-store.js'
 
 /** How much is written at once, and how long, in milliseconds, an entry waits for others to be written with it. */
 const BATCH = 200
@@ -254,11 +254,11 @@ export class AuditLog {
 
   /** Before the first head of this process is signed. @throws AuditBroken, each time */
   async #requireContinuation(): Promise<void> {
-    const { store, client, chain, kept } = this.#options
+    const { store, chain, kept } = this.#options
     if (this.#continuation instanceof AuditBroken) throw this.#continuation
     if (this.#continuation === 'found') return
     try {
-      await requireContinuation(store, await readAuditKeys(client), chain, await kept.read(chain))
+      await kept.requireContinuation(store, chain)
       this.#continuation = 'found'
     } catch (error) {
       if (error instanceof AuditBroken) this.#continuation = error

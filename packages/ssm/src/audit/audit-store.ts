@@ -91,43 +91,49 @@ export class AuditStore {
   }
 
   /** The entries of a chain in their order, a page at a time: all, or those after a place. */
-  async *entries(chain: string, from = Number.MIN_SAFE_INTEGER): AsyncGenerator<StoredEntry> {
-    for (let after = from; ; ) {
-      const page = await this.#store
+  entries(chain: string, after = Number.MIN_SAFE_INTEGER): AsyncGenerator<StoredEntry> {
+    return inPages(after, (place) =>
+      this.#store
         .selectFrom('audit_entries')
         .select(['seq', 'entry', 'hash'])
         .where('chain', '=', chain)
-        .where('seq', '>', after)
+        .where('seq', '>', place)
         .orderBy('seq')
         .limit(PAGE)
-        .execute()
-      yield* page
-      const last = page.at(-1)
-      if (last === undefined) return
-      after = last.seq
-    }
+        .execute(),
+    )
   }
 
   /** The heads of a chain in the order of their places, a page at a time: all, or those from one place to another. */
-  async *heads(
+  heads(
     chain: string,
-    from = Number.MIN_SAFE_INTEGER,
+    from = Number.MIN_SAFE_INTEGER + 1,
     to = Number.MAX_SAFE_INTEGER,
   ): AsyncGenerator<StoredHead, undefined> {
-    for (let next = from; ; ) {
-      const page = await this.#store
+    return inPages(from - 1, (place) =>
+      this.#store
         .selectFrom('audit_heads')
         .select(['seq', 'statement', 'signature'])
         .where('chain', '=', chain)
-        .where('seq', '>=', next)
+        .where('seq', '>', place)
         .where('seq', '<=', to)
         .orderBy('seq')
         .limit(PAGE)
-        .execute()
-      yield* page
-      const last = page.at(-1)
-      if (last === undefined) return
-      next = last.seq + 1
-    }
+        .execute(),
+    )
+  }
+}
+
+/** @param page what comes after a place, in order */
+async function* inPages<T extends { seq: number }>(
+  after: number,
+  page: (after: number) => Promise<T[]>,
+): AsyncGenerator<T, undefined> {
+  for (let place = after; ; ) {
+    const rows = await page(place)
+    yield* rows
+    const last = rows.at(-1)
+    if (last === undefined) return
+    place = last.seq
   }
 }

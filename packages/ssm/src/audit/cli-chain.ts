@@ -7,8 +7,7 @@ import { AuditStore, type StoredEntry } from './audit-store.js'
 import { link } from './chain.js'
 import { type AuditEvent, entryText, serviceEvent } from './entry.js'
 import type { KeptHeads } from './kept-heads.js'
-import { AuditSigner, readAuditKeys } from './signer.js'
-import { requireContinuation } from './verify-store.js'
+import { AuditSigner } from './signer.js'
 
 /** How often, in milliseconds, a service looks for what the command line wrote. */
 const SIGN_EVERY_MS = 10_000
@@ -83,8 +82,8 @@ export class CliChain {
 
   /** @throws AuditBroken where the chain was cut off or changed since its newest head was signed */
   async requireContinuation(): Promise<void> {
-    const { store, client, chain, kept } = this.#options
-    await requireContinuation(store, await readAuditKeys(client), chain, await kept.read(chain))
+    const { store, chain, kept } = this.#options
+    await kept.requireContinuation(store, chain)
   }
 
   /** Signs from now on, within seconds after each entry. */

@@ -2,7 +2,8 @@ import { mkdir, open, readdir, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Client } from 'pkcs11-pool'
 import { type Anchor, readAnchors, writeAnchor } from './anchor.js'
-import { readHead } from './signer.js'
+import { readAuditKeys, readHead } from './signer.js'
+import { type AuditReader, requireContinuation } from './verify-store.js'
 
 /**
  * The newest head of each chain, kept twice out of reach of whoever can write the store: in files of the data folder with each signature, and on
@@ -21,6 +22,15 @@ export class KeptHeads {
   async read(chain?: string): Promise<Anchor[]> {
     const files = (await this.#readFiles()).filter((each) => chain === undefined || each.chain === chain)
     return [...files, ...(await readAnchors(this.#client, chain))]
+  }
+
+  /**
+   * Looks whether what the store holds of a chain goes on from its newest heads, wherever they are.
+   *
+   * @throws AuditBroken
+   */
+  async requireContinuation(store: AuditReader, chain: string): Promise<void> {
+    await requireContinuation(store, await readAuditKeys(this.#client), chain, await this.read(chain))
   }
 
   /** A file is whole at any moment; what a power cut takes back is a newer head, and an older one is none the worse. */
