@@ -83,7 +83,7 @@ export function auditRequests(app: App, { log, failClosed }: AuditOptions): void
     if (!request.changesKeys) {
       if (isOpenToAnybody(event)) refusals.record(event)
       else log.record(event)
-      await recordUses(log, event, [...(request.keyUses?.counted() ?? [])])
+      if (request.keyUses !== null) await recordUses(log, event, [...request.keyUses.counted()])
       return payload
     }
     try {
