@@ -16,6 +16,7 @@ import { FolderLock } from './data/folder-lock.js'
 import { useSoftHsmOf } from './data/soft-hsm.js'
 import { FailureLog } from './failure-log.js'
 import { tellUnguardedKeys } from './hsm/unguarded-keys.js'
+import { BACKLOG } from './listen/http-server.js'
 import { protectSocket, removeStaleSocket } from './listen/unix-socket.js'
 import { ServiceMetrics } from './metrics/service-metrics.js'
 import type { AuditOptions } from './plugins/audit.js'
@@ -133,11 +134,11 @@ export async function startServer(config: ServerConfig, options: ServerOptions =
 async function listen(app: App, address: BindAddress, tls: TlsIdentity | undefined): Promise<string> {
   if ('path' in address) {
     await removeStaleSocket(address.path)
-    await app.listen(address)
+    await app.listen({ ...address, backlog: BACKLOG })
     protectSocket(address.path)
     return `unix:${address.path}`
   }
-  const url = await app.listen(address)
+  const url = await app.listen({ ...address, backlog: BACKLOG })
   return tls === undefined ? url : url.replace(/^http:/, 'https:')
 }
 

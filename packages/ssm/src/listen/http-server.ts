@@ -15,6 +15,11 @@ const KEEP_ALIVE_MS = 72_000
 /** Without a byte either way; above whatever a request may take. */
 const IDLE_MS = 120_000
 const MAX_CONNECTIONS = 20_000
+/**
+ * Connections that have been made and not yet been taken. A rotation of keys opens thousands at once: of those that find no room the system drops
+ * the first packets, and a client sends them again after 1, 2, 4, 8 s. Linux allows at most net.core.somaxconn (4,096).
+ */
+export const BACKLOG = MAX_CONNECTIONS
 
 /** A server that gives no connection more than its share, with TLS 1.3 where it has certificates. */
 export function createHttpServer(handler: RequestListener, limits: ConnectionLimits, tls?: TlsIdentity): Server {

@@ -1,13 +1,14 @@
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { type IncomingMessage, request } from 'node:http'
+import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createSoftHsmToken } from 'testkit'
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import { CertificateMaker } from '../certificates.js'
 import { TlsClient } from '../connections.js'
-import { initialise, runSsm, serviceEnv, type Ssm } from './process.js'
+import { initialise, runSsm, serviceEnv, type Ssm, urlIn } from './process.js'
 
 const token = createSoftHsmToken()
 const folder = mkdtempSync(join(tmpdir(), 'ssm-listening-'))
@@ -87,6 +88,21 @@ describe('ssm serve', () => {
     ssm.process.kill('SIGTERM')
     expect((await ssm.ended).code).toBe(0)
     expect(existsSync(path)).toBe(false)
+  })
+
+  it('keeps a thousand connections that come at once while it is busy with something else', async () => {
+    const ssm = runSsm(['serve'], serviceEnv(token, service))
+    const { port } = new URL(urlIn(await ssm.firstLine))
+    ssm.process.kill('SIGSTOP')
+    const sockets = Array.from({ length: 1_000 }, () => connect({ host: '127.0.0.1', port: Number(port) }))
+    onTestFinished(() => sockets.forEach((socket) => socket.destroy()))
+    // of those that find no room, the system would not say so before the service goes on
+    await Promise.all(sockets.map((socket) => once(socket, 'connect')))
+    ssm.process.kill('SIGCONT')
+    const [last] = sockets.slice(-1)
+    last?.write('GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n')
+    const [answer] = (await once(last as Socket, 'data')) as [Buffer]
+    expect(String(answer)).toMatch(/^HTTP\/1\.1 200 /)
   })
 
   it('refuses plain HTTP on other addresses, unless it is told in words that hurt, and then says what that means', async () => {
