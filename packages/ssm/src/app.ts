@@ -20,6 +20,7 @@ import { KnownMethods } from './plugins/known-methods.js'
 import { requireLoopbackHost } from './plugins/loopback-host.js'
 import { RateLimit } from './plugins/rate-limit.js'
 import { pathOfTarget, requireOneHost } from './plugins/request-target.js'
+import { takeTurns } from './plugins/turns.js'
 import { limitWaiting } from './plugins/waiting-limit.js'
 import { answerBrokenRequest } from './problems/broken-request.js'
 import { problemFromError } from './problems/from-error.js'
@@ -146,6 +147,7 @@ export function buildApp(options: AppOptions): App {
   app.removeContentTypeParser('text/plain')
   app.addHook('onRoute', ({ url, method }) => methods.add(url, method))
   measureRequests(app, metrics)
+  takeTurns(app)
   // before all that refuse, so that pages can read whatever is answered to them
   if (corsOrigins.length > 0) allowOrigins(app, corsOrigins)
   app.addHook('onRequest', (request, reply, next) => {
