@@ -232,8 +232,9 @@ export class GroupKeys implements CryptoKeys {
   }
 }
 
-function withoutHandle({ class: keyClass, label, id, keyType, sizeBits, alwaysAuthenticate }: Key): KeyInfo {
-  return { class: keyClass, label, id, keyType, sizeBits, alwaysAuthenticate }
+function withoutHandle(key: Key): KeyInfo {
+  const { class: keyClass, label, id, private: isPrivate, keyType, sizeBits, alwaysAuthenticate } = key
+  return { class: keyClass, label, id, private: isPrivate, keyType, sizeBits, alwaysAuthenticate }
 }
 
 function isNotFound(error: unknown): boolean {

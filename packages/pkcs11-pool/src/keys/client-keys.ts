@@ -280,6 +280,7 @@ class NewKey {
   readonly #class: KeyClass
   readonly #keyType: string | undefined
   readonly #sizeBits: number | undefined
+  readonly #private: boolean | undefined
   readonly #alwaysAuthenticate: boolean
 
   /** @throws INVALID_ARGUMENT */
@@ -298,6 +299,7 @@ class NewKey {
     this.id = CKA_ID === undefined ? undefined : idBytes(CKA_ID)
     this.#class = isKeyClass(CKA_CLASS) ? CKA_CLASS : otherwise
     this.#keyType = CKA_KEY_TYPE === undefined ? undefined : String(CKA_KEY_TYPE)
+    this.#private = template.CKA_PRIVATE
     this.#alwaysAuthenticate = template.CKA_ALWAYS_AUTHENTICATE === true
     this.#sizeBits = bytes === undefined ? CKA_MODULUS_BITS : bytes * 8
   }
@@ -314,6 +316,7 @@ class NewKey {
       id: this.id ?? Buffer.alloc(0),
       keyType: this.#keyType,
       sizeBits: this.#sizeBits,
+      private: this.#private,
       alwaysAuthenticate: this.#alwaysAuthenticate,
     }
   }

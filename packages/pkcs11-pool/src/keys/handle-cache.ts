@@ -210,11 +210,12 @@ export class HandleCache {
 }
 
 /** The name under which a reference is cached. Two references have the same name only when they mean the same keys. */
-export function cacheName({ label, id, class: keyClass }: KeyReference, use: KeyUse): string {
+export function cacheName({ label, id, class: keyClass, private: isPrivate }: KeyReference, use: KeyUse): string {
   // 4 bytes and the integer they are mean the same key.
   const idPart = typeof id === 'object' ? (asInteger(id) ?? `x${Buffer.from(id).toString('hex')}`) : id
   // The label comes last: it may hold anything, and nothing follows that it could be taken for.
-  return label === undefined ? `${use}|${keyClass}|${idPart}|` : `${use}|${keyClass}|${idPart}|=${label}`
+  const others = `${use}|${keyClass}|${isPrivate}|${idPart}|`
+  return label === undefined ? others : `${others}=${label}`
 }
 
 function asInteger(id: Uint8Array): number | undefined {

@@ -21,6 +21,7 @@ const READ = [
   'CKA_ID',
   'CKA_VALUE_LEN',
   'CKA_MODULUS_BITS',
+  'CKA_PRIVATE',
   'CKA_ALWAYS_AUTHENTICATE',
 ] as const
 const READ_TYPES = READ.map(attributeType)
@@ -58,7 +59,7 @@ export async function findKey(
     throw new Pkcs11PoolError(
       'KEY_NOT_FOUND',
       `no ${describeReference(reference)} on the token${use === 'any' ? '' : ` that can serve as a ${use} or secret key`}; ` +
-        'check label, id and class',
+        'check label, id, class and private',
     )
   }
   if (keys.length > 1) {
@@ -94,6 +95,7 @@ function toKey(handle: ObjectHandle, values: (Buffer | null)[]): Key | undefined
     label: at('CKA_LABEL') ?? '',
     id: at('CKA_ID') ?? Buffer.alloc(0),
     keyType: keyType === undefined ? undefined : String(keyType),
+    private: at('CKA_PRIVATE'),
     alwaysAuthenticate: at('CKA_ALWAYS_AUTHENTICATE') === true,
     sizeBits: bytes === undefined ? at('CKA_MODULUS_BITS') : bytes * 8,
   }

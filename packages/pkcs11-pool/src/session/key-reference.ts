@@ -14,6 +14,13 @@ export interface KeyReference {
   id?: Uint8Array | number | undefined
   /** Without it, a key pair's half is chosen by what is done with it: the private one signs, the public one verifies. */
   class?: KeyClass | undefined
+  /**
+   * CKA_PRIVATE: `true` takes only keys that are private objects, `false` only others. An object that is not private can be put on a
+   * token by whoever reaches it without its PIN (PKCS#11 2.40 section 4.4).
+   *
+   * @defaultValue either
+   */
+  private?: boolean | undefined
 }
 
 /** A key that was found. */
@@ -26,6 +33,8 @@ export interface Key {
   readonly keyType: string | undefined
   /** CKA_VALUE_LEN in bits, or CKA_MODULUS_BITS; undefined for keys that have neither */
   readonly sizeBits: number | undefined
+  /** CKA_PRIVATE: whether a login is needed to see it, and was to make it; undefined where that is not known */
+  readonly private: boolean | undefined
   /** CKA_ALWAYS_AUTHENTICATE: the token wants the PIN for each use; it is sent by itself, one use after the other */
   readonly alwaysAuthenticate: boolean
 }
@@ -50,8 +59,8 @@ export function isKeyClass(value: unknown): value is KeyClass {
  */
 export function captureReference(reference: KeyReference): KeyReference {
   checkReference(reference)
-  const { label, id, class: keyClass } = reference
-  return { label, id: typeof id === 'object' ? Buffer.from(id) : id, class: keyClass }
+  const { label, id, class: keyClass, private: isPrivate } = reference
+  return { label, id: typeof id === 'object' ? Buffer.from(id) : id, class: keyClass, private: isPrivate }
 }
 
 /** The same of a filter, which may name nothing and then means every key. @throws INVALID_ARGUMENT */
@@ -60,18 +69,18 @@ export function captureFilter(filter: KeyReference): KeyReference {
     typeof filter === 'object' && filter !== null && filter.label === undefined && filter.id === undefined
   if (!namesNothing) return captureReference(filter)
   checkReference({ ...filter, label: '' })
-  return { class: filter.class }
+  return { class: filter.class, private: filter.private }
 }
 
 function checkReference(reference: KeyReference): void {
   if (typeof reference !== 'object' || reference === null) {
     throw invalid(
-      `a key reference is of type ${reference === null ? 'null' : typeof reference}; expected { label, id, class }`,
+      `a key reference is of type ${reference === null ? 'null' : typeof reference}; expected { label, id, class, private }`,
     )
   }
   for (const name in reference) {
-    if (name !== 'label' && name !== 'id' && name !== 'class') {
-      throw invalid(`a key reference has no "${name}"; expected { label, id, class }`)
+    if (!MEMBERS.has(name)) {
+      throw invalid(`a key reference has no "${name}"; expected { label, id, class, private }`)
     }
   }
   const { label, id } = reference
@@ -83,7 +92,11 @@ function checkReference(reference: KeyReference): void {
   if (reference.class !== undefined && !isKeyClass(reference.class)) {
     throw invalid(`a key's class is ${JSON.stringify(reference.class)}; expected one of ${KEY_CLASSES.join(', ')}`)
   }
+  if (reference.private !== undefined && typeof reference.private !== 'boolean')
+    throw invalid(`a key's private is of type ${typeof reference.private}; expected true or false`)
 }
+
+const MEMBERS: ReadonlySet<string> = new Set(['label', 'id', 'class', 'private'])
 
 function checkId(id: Uint8Array | number): void {
   if (id instanceof Uint8Array) return
@@ -106,6 +119,7 @@ export function referenceTemplate(reference: KeyReference): Template {
   if (reference.label !== undefined) template.CKA_LABEL = reference.label
   if (reference.id !== undefined) template.CKA_ID = idBytes(reference.id)
   if (reference.class !== undefined) template.CKA_CLASS = reference.class
+  if (reference.private !== undefined) template.CKA_PRIVATE = reference.private
   return template
 }
 
@@ -113,6 +127,7 @@ export function referenceTemplate(reference: KeyReference): Template {
 export function matches(reference: KeyReference, key: Key): boolean {
   if (reference.label !== undefined && reference.label !== key.label) return false
   if (reference.class !== undefined && reference.class !== key.class) return false
+  if (reference.private !== undefined && reference.private !== key.private) return false
   return reference.id === undefined || idBytes(reference.id).equals(key.id)
 }
 
@@ -123,6 +138,7 @@ export function describeReference(reference: KeyReference): string {
   if (reference.id !== undefined)
     parts.push(`id ${typeof reference.id === 'number' ? reference.id : describeId(reference.id)}`)
   if (reference.class !== undefined) parts.push(reference.class)
+  if (reference.private !== undefined) parts.push(reference.private ? 'private' : 'not private')
   return `key with ${parts.join(', ')}`
 }
 

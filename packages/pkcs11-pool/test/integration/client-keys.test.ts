@@ -34,6 +34,24 @@ test('a key is searched for once, by however many calls at once', async () => {
   expect(client.stats().keys).toMatchObject({ cached: 1, misses: expect.any(Number) })
 })
 
+test('of two keys with one label, `private` tells the one that took a login to make', async () => {
+  const client = await open()
+  await client.keys.import(aesKey('twice', 1, Buffer.alloc(32, 1)))
+  await client.keys.import({ ...aesKey('twice', 1, Buffer.alloc(32, 2)), CKA_PRIVATE: false })
+  const keys = await client.keys.find({ label: 'twice' })
+  expect(keys.map((key) => key.private).toSorted()).toEqual([false, true])
+  expect(await rejection(encrypt(client, 'twice'))).toMatchObject({ code: 'KEY_AMBIGUOUS' })
+  expect(await client.encrypt({ label: 'twice', private: true }, cbc, iv)).toEqual(under(1))
+  expect(await client.encrypt({ label: 'twice', private: false }, cbc, iv)).toEqual(under(2))
+  await client.keys.destroy({ label: 'twice', private: false })
+  expect(await rejection(client.encrypt({ label: 'twice', private: false }, cbc, iv))).toMatchObject({
+    code: 'KEY_NOT_FOUND',
+    message: expect.stringContaining('label "twice", not private'),
+  })
+  expect(await encrypt(client, 'twice')).toEqual(under(1))
+  await clean(client, 'twice')
+})
+
 test('without a cache every call searches', async () => {
   const client = await open({ keys: { cache: false } })
   const before = searches()

@@ -90,7 +90,12 @@ test('who looks for the same meanwhile joins, until somebody has waited in vain;
 test('two references have one name only when they mean the same keys', () => {
   const id = fc.oneof(fc.nat(0xffff_ffff), fc.uint8Array({ maxLength: 5 }))
   const reference = fc.record(
-    { label: fc.string({ maxLength: 4 }), id, class: fc.constantFrom('CKO_SECRET_KEY', 'CKO_PUBLIC_KEY') },
+    {
+      label: fc.string({ maxLength: 4 }),
+      id,
+      class: fc.constantFrom('CKO_SECRET_KEY', 'CKO_PUBLIC_KEY'),
+      private: fc.boolean(),
+    },
     { requiredKeys: [] },
   ) as fc.Arbitrary<KeyReference>
   const use = fc.constantFrom('private', 'public', 'any')
@@ -99,6 +104,7 @@ test('two references have one name only when they mean the same keys', () => {
       given.label ?? null,
       given.id === undefined ? null : idBytes(given.id).toString('hex'),
       given.class ?? null,
+      given.private ?? null,
     ])
   fc.assert(
     fc.property(reference, reference, use, use, (one, other, useOne, useOther) => {

@@ -31,6 +31,7 @@ const key = (given: Partial<Key>): Key => ({
   id: Buffer.from([0, 0, 0, 1]),
   keyType: 'CKK_AES',
   sizeBits: 256,
+  private: true,
   alwaysAuthenticate: false,
   ...given,
 })
@@ -58,6 +59,7 @@ describe('a captured reference', () => {
     ['an id of more than 4 bytes', { id: 2 ** 32 }, 'id is 4294967296'],
     ['an id as text', { id: '01' }, 'id is of type string'],
     ['a class that is no key’s', { label: 'k', class: 'CKO_DATA' }, 'class is "CKO_DATA"'],
+    ['a private that is text', { label: 'k', private: 'yes' }, 'private is of type string'],
     ['a class that is null', { label: 'k', class: null }, 'class is null'],
   ])('is not made of %s', (_, given, words) => {
     expect(refusal(captureReference, given)).toContain(words)
@@ -89,6 +91,10 @@ test('a key matches when everything that is given does, byte for byte', () => {
   // A number is 4 bytes, not the number they are.
   expect(matches({ id: 1 }, key({ id: Buffer.from([1]) }))).toBe(false)
   expect(matches({ label: 'k', class: 'CKO_PUBLIC_KEY' }, key({}))).toBe(false)
+  expect(matches({ label: 'k', private: true }, key({}))).toBe(true)
+  expect(matches({ label: 'k', private: false }, key({}))).toBe(false)
+  // What a token does not tell is not taken for granted.
+  expect(matches({ label: 'k', private: true }, key({ private: undefined }))).toBe(false)
   expect(matches({ label: '' }, key({ label: '' }))).toBe(true)
 })
 
@@ -100,6 +106,7 @@ test('the template of a reference asks for what is given and nothing else', () =
     CKA_ID: Buffer.alloc(0),
     CKA_CLASS: 'CKO_PUBLIC_KEY',
   })
+  expect(referenceTemplate({ id: 0, private: false })).toEqual({ CKA_ID: Buffer.alloc(4), CKA_PRIVATE: false })
 })
 
 test('of a pair the private half serves as a private key, the public one as a public, and a secret key as both', () => {
@@ -114,6 +121,7 @@ test('of a pair the private half serves as a private key, the public one as a pu
 test('a reference in words names what it has', () => {
   expect(describeReference({ label: 'a "b"' })).toBe('key with label "a \\"b\\""')
   expect(describeReference({ id: 7, class: 'CKO_PUBLIC_KEY' })).toBe('key with id 7, CKO_PUBLIC_KEY')
+  expect(describeReference({ label: 'k', private: true })).toBe('key with label "k", private')
   expect(describeReference({ id: new Uint8Array([0xca, 0xfe]) })).toBe('key with id 0xcafe')
   expect(describeReference({ id: new Uint8Array(0) })).toBe('key with id (empty)')
 })

@@ -27,7 +27,7 @@ export class AuditSigner {
     const { ckaId, kid } = (this.#key ??= await this.#newestKey())
     const statement = JSON.stringify({ ...members, key: kid })
     const signature = await this.#client.sign(
-      { label: AUDIT_KEY_LABEL, id: ckaId, class: 'CKO_PRIVATE_KEY' },
+      { label: AUDIT_KEY_LABEL, id: ckaId, class: 'CKO_PRIVATE_KEY', private: true },
       'CKM_SHA256_RSA_PKCS',
       Buffer.from(statement),
     )

@@ -96,7 +96,7 @@ async function rotate(client: Client, store: Store, { revoke, now = new Date() }
 
 async function remove(client: Client, store: Store, { id, ckaId }: TokenPublicKey): Promise<void> {
   // the private half first: what is left when this is interrupted neither signs nor verifies
-  await client.keys.destroy({ label: JWT_KEY_LABEL, id: ckaId, class: 'CKO_PRIVATE_KEY' })
+  await client.keys.destroy({ label: JWT_KEY_LABEL, id: ckaId, class: 'CKO_PRIVATE_KEY', private: true })
   await client.withSession(async (session) => {
     const halves = await session.findObjects({
       CKA_CLASS: 'CKO_PUBLIC_KEY',

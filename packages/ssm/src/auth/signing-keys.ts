@@ -66,7 +66,7 @@ export class SigningKeys {
     if (key === undefined) throw new SigningKeyMissing()
     const text = input(key.kid)
     const signature = await this.#client.sign(
-      { label: JWT_KEY_LABEL, id: key.ckaId, class: 'CKO_PRIVATE_KEY' },
+      { label: JWT_KEY_LABEL, id: key.ckaId, class: 'CKO_PRIVATE_KEY', private: true },
       'CKM_SHA256_RSA_PKCS',
       Buffer.from(text),
     )

@@ -1,6 +1,5 @@
-import type { BatchItem, BatchResult, Client, Key, Session, Template } from 'pkcs11-pool'
+import type { BatchItem, BatchResult, Client, Session, Template } from 'pkcs11-pool'
 import type { KeyFamily } from '../crypto/algorithms.js'
-import { isExternalLabel } from '../crypto/external-keys.js'
 import type {
   CipherMechanism,
   Enciphered,
@@ -13,7 +12,7 @@ import type {
   Sealed,
 } from './hsm.js'
 import { type KeyDetails, type StoredKey, storedKey, visibleKeys } from './stored-key.js'
-import { GUARDED, SECRET_KEY } from './unguarded-keys.js'
+import { GUARDED, SECRET_KEY, usableKeys } from './unguarded-keys.js'
 
 const GENERATION = { AES: 'CKM_AES_KEY_GEN', DES: 'CKM_DES_KEY_GEN', DES3: 'CKM_DES3_KEY_GEN' } as const
 const KEY_TYPES = { AES: 'CKK_AES', DES: 'CKK_DES', DES3: 'CKK_DES3' } as const
@@ -27,20 +26,11 @@ export class ClientHsm implements Hsm {
   }
 
   async findKeys(label: string): Promise<KeyDetails[]> {
-    const found = await this.#client.keys.find({ label, class: SECRET_KEY })
-    return this.#guarded(found, { CKA_LABEL: label })
+    return usableKeys(await this.#client.keys.find({ label, class: SECRET_KEY }))
   }
 
   async findAllKeys(): Promise<KeyDetails[]> {
-    return this.#guarded(await this.#client.keys.find({ class: SECRET_KEY }), {})
-  }
-
-  /** Those that only somebody with the PIN can have put there, and those of a SIM's maker. */
-  async #guarded(found: readonly Key[], filter: Template): Promise<KeyDetails[]> {
-    if (found.every(({ label }) => isExternalLabel(label))) return found.flatMap(storedKey)
-    const handles = await this.#client.withSession((session) => session.findObjects({ ...GUARDED, ...filter }))
-    const guarded = new Set(handles)
-    return found.filter(({ handle, label }) => isExternalLabel(label) || guarded.has(handle)).flatMap(storedKey)
+    return usableKeys(await this.#client.keys.find({ class: SECRET_KEY }))
   }
 
   encrypt(key: StoredKey, mechanism: CipherMechanism, plain: Uint8Array): Promise<Buffer> {
@@ -170,7 +160,7 @@ async function encryptOn(
   for (const handle of handles) {
     const { CKA_ID } = await session.getAttributes(handle, ['CKA_ID'])
     const id = CKA_ID ?? Buffer.alloc(0)
-    found.push(...storedKey({ handle, label, id, keyType: undefined, sizeBits: undefined }))
+    found.push(...storedKey({ handle, label, id, private: true, keyType: undefined, sizeBits: undefined }))
   }
   const key = choose(visibleKeys(found))
   const chosen = found.find((each) => each === key)
@@ -178,6 +168,6 @@ async function encryptOn(
   return { key, ciphertext: await session.encrypt(chosen.handle, mechanism, plain) }
 }
 
-function referenceOf({ label, ckaId }: StoredKey) {
-  return { label, id: ckaId, class: SECRET_KEY } as const
+function referenceOf({ label, ckaId, private: isPrivate }: StoredKey) {
+  return { label, id: ckaId, class: SECRET_KEY, private: isPrivate } as const
 }

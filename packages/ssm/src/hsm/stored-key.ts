@@ -7,6 +7,8 @@ export interface StoredKey {
   id: number
   /** CKA_ID as it is on the token, which may be shorter than 4 bytes */
   ckaId: Buffer
+  /** CKA_PRIVATE, without which anybody may have made it, see `unguarded-keys.ts` */
+  private: boolean
 }
 
 /** A key with what an answer tells of it. */
@@ -23,6 +25,7 @@ interface FoundKey {
   handle: number | bigint
   label: string
   id: Buffer
+  private: boolean | undefined
   keyType: string | undefined
   sizeBits: number | undefined
 }
@@ -31,10 +34,11 @@ interface FoundKey {
 const FIXED_BITS: Readonly<Record<string, number>> = { CKK_DES: 64, CKK_DES2: 128, CKK_DES3: 192 }
 
 /** None where clients cannot name the key. */
-export function storedKey({ handle, label, id: ckaId, keyType, sizeBits }: FoundKey): KeyDetails[] {
+export function storedKey({ handle, label, id: ckaId, private: isPrivate, keyType, sizeBits }: FoundKey): KeyDetails[] {
   const decoded = decodeKeyId(ckaId)
   if (decoded === undefined) return []
-  return [{ label, ...decoded, ckaId, handle, sizeBits: sizeBits ?? FIXED_BITS[keyType ?? ''] ?? 0 }]
+  const bits = sizeBits ?? FIXED_BITS[keyType ?? ''] ?? 0
+  return [{ label, ...decoded, ckaId, private: isPrivate === true, handle, sizeBits: bits }]
 }
 
 /**

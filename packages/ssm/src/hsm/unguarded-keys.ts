@@ -1,5 +1,6 @@
-import type { Client } from 'pkcs11-pool'
-import { EXTERNAL_LABELS } from '../crypto/external-keys.js'
+import type { Client, Key } from 'pkcs11-pool'
+import { EXTERNAL_LABELS, isExternalLabel } from '../crypto/external-keys.js'
+import { type KeyDetails, storedKey } from './stored-key.js'
 
 export const SECRET_KEY = 'CKO_SECRET_KEY'
 
@@ -8,6 +9,14 @@ export const SECRET_KEY = 'CKO_SECRET_KEY'
  * maker are used all the same: they only decrypt, and not every tool that has put them on a token made them private.
  */
 export const GUARDED = { CKA_CLASS: SECRET_KEY, CKA_TOKEN: true, CKA_PRIVATE: true } as const
+
+/** Those that only somebody with the PIN can have put there, and of a SIM's maker also others: not in the place of one that counts, though. */
+export function usableKeys(found: readonly Key[]): KeyDetails[] {
+  const keys = found.flatMap(storedKey)
+  const nameOf = ({ label, id, replacement }: KeyDetails) => `${id} ${replacement} ${label}`
+  const guarded = new Set(keys.filter((key) => key.private).map(nameOf))
+  return keys.filter((key) => key.private || (isExternalLabel(key.label) && !guarded.has(nameOf(key))))
+}
 
 /** Says how many keys on the token are not used because they are no private objects: an operator may miss them. */
 export async function tellUnguardedKeys(client: Client, log: (line: string) => void): Promise<void> {

@@ -25,7 +25,7 @@ export async function createServiceKeys(client: Client): Promise<void> {
  * @returns its id, one above all that are there, of whatever kind: it is the newest, and a signature names one key
  */
 export async function createSigningKey(client: Client, label: string): Promise<number> {
-  const taken = await client.keys.find({ label, class: 'CKO_PRIVATE_KEY' })
+  const taken = await client.keys.find({ label, class: 'CKO_PRIVATE_KEY', private: true })
   const id = Math.max(0, ...taken.map((key) => decodeKeyId(key.id)?.id ?? 0)) + 1
   const common = { CKA_TOKEN: true, CKA_LABEL: label, CKA_ID: encodeKeyId(id) }
   await client.keys.generatePair(

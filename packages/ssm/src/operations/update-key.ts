@@ -32,7 +32,7 @@ export async function updateKey(hsm: Hsm, keys: LabelKeys, key: ExternalKey): Pr
       const fresh = { label, ckaId, family, value }
       return makeKey(hsm, fresh, () => hsm.importKey(fresh))
     })
-    const fresh: StoredKey = { label, id, ckaId }
+    const fresh: StoredKey = { label, id, ckaId, private: true }
     await destroyOld(hsm, keys, old, fresh)
     // the key serves by either id: that it could not be given the usual one is made good by the next update
     if (!old.replacement) await hsm.changeKeyId(fresh, encodeKeyId(id)).catch(() => {})

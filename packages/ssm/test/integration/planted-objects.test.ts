@@ -9,6 +9,7 @@ import { readAnchors } from '../../src/audit/anchor.js'
 import { AUDIT_KEY_LABEL, AuditSigner, auditKeysOf, openStatement } from '../../src/audit/signer.js'
 import { rotateSigningKey } from '../../src/auth/rotate-signing-key.js'
 import { readPublicKeys } from '../../src/auth/signing-keys.js'
+import { encodeKeyId } from '../../src/hsm/key-id.js'
 import { startServer } from '../../src/server.js'
 import { type AuthHarness, startAuthHarness } from '../auth-harness.js'
 
@@ -30,6 +31,30 @@ function plant(content: Buffer, ...how: string[]): void {
 
 function plantPublicKey(key: KeyObject, label: string, id = LATE_ID): void {
   plant(key.export({ type: 'spki', format: 'der' }), '--type', 'pubkey', '--label', label, '--id', id)
+}
+
+/** `pkcs11-tool` makes private keys private objects; to be public is up to who makes them. */
+async function plantPrivateKey(key: KeyObject, label: string, id: number): Promise<void> {
+  const { n, e, d, p, q, dp, dq, qi } = key.export({ format: 'jwk' })
+  const bytes = (text: string | undefined) => Buffer.from(text ?? '', 'base64url')
+  await harness.client.keys.import({
+    CKA_CLASS: 'CKO_PRIVATE_KEY',
+    CKA_KEY_TYPE: 'CKK_RSA',
+    CKA_TOKEN: true,
+    CKA_PRIVATE: false,
+    CKA_LABEL: label,
+    CKA_ID: encodeKeyId(id),
+    CKA_SIGN: true,
+    CKA_SENSITIVE: false,
+    CKA_MODULUS: bytes(n),
+    CKA_PUBLIC_EXPONENT: bytes(e),
+    CKA_PRIVATE_EXPONENT: bytes(d),
+    CKA_PRIME_1: bytes(p),
+    CKA_PRIME_2: bytes(q),
+    CKA_EXPONENT_1: bytes(dp),
+    CKA_EXPONENT_2: bytes(dq),
+    CKA_COEFFICIENT: bytes(qi),
+  })
 }
 
 function plantSecretKey(label: string, id: string): void {
@@ -63,6 +88,22 @@ describe('an object that was put on the token without its PIN', () => {
     expect((await harness.ask('GET', '/crypto/health-check', await forged())).status).toBe(401)
     const { keys } = (await harness.ask('GET', '/.well-known/jwks.json')).body
     expect(keys).toEqual([expect.objectContaining({ kid: decodeProtectedHeader(webconsole).kid })])
+  })
+
+  it('does not stand in the way of signing by being a private key that is no private object', async () => {
+    for (const label of ['JWT_SIGNING_KEY', AUDIT_KEY_LABEL]) {
+      for (const id of [1, 0x7fff_ffff]) await plantPrivateKey(intruder.privateKey, label, id)
+    }
+    harness.client.keys.forget()
+    const token = await harness.token('beside', await harness.add('beside', 'udm'))
+    expect((await harness.ask('GET', '/crypto/health-check', token)).status).toBe(200)
+    const signed = await new AuditSigner(harness.client).sign({ seq: 2 })
+    expect(
+      openStatement(
+        signed,
+        await auditKeysOf((await readPublicKeys(harness.client, AUDIT_KEY_LABEL)).map(({ jwk }) => jwk)),
+      ),
+    ).toMatchObject({ seq: 2 })
   })
 
   it('does not keep the service’s own keys from being made', async () => {
@@ -124,6 +165,38 @@ describe('an object that was put on the token without its PIN', () => {
     const server = await startServer({ ...token, bindAddr: '127.0.0.1:0' }, { authentication: 'none', log })
     await server.close()
     expect(lines).toEqual([expect.stringMatching(/^ssm: the token has 3 secret keys that are no private objects/)])
+  })
+
+  it('does not stand in the way of a key with the same label and id', async () => {
+    const ask = (path: string, body: object) => harness.ask('POST', path, webconsole, body)
+    const made = { key_label: OWN_LABEL, plain: 'c0ffee', encryption_algorithm: 5 }
+    const { cipher, iv } = (await ask('/crypto/encrypt', made)).body
+    const value = Buffer.alloc(16, 7)
+    const stored = { key_label: 'K4_AES', id: 8, key_value: value.toString('hex'), key_type: 'AES' }
+    expect((await ask('/crypto/store-key', stored)).status).toBe(201)
+    for (const id of ['00000001', '01']) plantSecretKey(OWN_LABEL, id)
+    for (const id of ['00000008', '08']) plantSecretKey('K4_AES', id)
+    harness.client.keys.forget()
+
+    const own = { key_label: OWN_LABEL, id: 1, cipher, iv, encryption_algorithm: 5 }
+    expect((await ask('/crypto/decrypt', own)).body).toMatchObject({ plain: 'c0ffee' })
+    const sealed = createCipheriv('aes-128-ecb', value, null).setAutoPadding(false)
+    const external = { key_label: 'K4_AES', id: 8, encryption_algorithm: 2, cipher: '' }
+    external.cipher = Buffer.concat([sealed.update(Buffer.alloc(16, 5)), sealed.final()]).toString('hex')
+    expect((await ask('/crypto/decrypt', external)).body).toMatchObject({ plain: '05'.repeat(16) })
+    const { keys } = (await ask('/crypto/get-data-keys', { key_label: 'K4_AES' })).body as { keys: { id: number }[] }
+    expect(keys.map(({ id }) => id)).toEqual([1, 7, 8])
+  })
+
+  it('does not take the place of a key that another process has destroyed', async () => {
+    const label = 'KEY_ENCRYPTION_AES128'
+    const ask = (path: string, body: object) => harness.ask('POST', path, webconsole, body)
+    expect((await ask('/crypto/generate-aes-key', { id: 1, bits: 128 })).body).toMatchObject({ id: 1 })
+    const encrypt = { key_label: label, plain: 'c0ffee', encryption_algorithm: 6 }
+    expect((await ask('/crypto/encrypt', encrypt)).status).toBe(201)
+    plantSecretKey(label, '00000001')
+    pkcs11Tool(hsm, ['--delete-object', '--type', 'secrkey', '--label', label, '--id', '00000001'])
+    expect((await ask('/crypto/encrypt', encrypt)).body.error).toBe('KEY_NOT_FOUND')
   })
 
   it('is no signing key that a rotation would have to keep', async () => {

@@ -3,8 +3,8 @@ import { KEY_LIST_TTL_MS, KeyDirectory } from '../../src/hsm/key-directory.js'
 import { LabelLocks } from '../../src/hsm/label-locks.js'
 import type { StoredKey } from '../../src/hsm/stored-key.js'
 
-const one: StoredKey = { label: 'k', id: 1, ckaId: Buffer.from([1]) }
-const two: StoredKey = { label: 'k', id: 2, ckaId: Buffer.from([2]) }
+const one: StoredKey = { label: 'k', id: 1, ckaId: Buffer.from([1]), private: true }
+const two: StoredKey = { label: 'k', id: 2, ckaId: Buffer.from([2]), private: true }
 
 let now: number
 let onToken: StoredKey[]

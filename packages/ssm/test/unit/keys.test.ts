@@ -5,7 +5,7 @@ import { type StoredKey, storedKey, visibleKeys } from '../../src/hsm/stored-key
 
 function key(ckaId: string): StoredKey {
   const bytes = Buffer.from(ckaId, 'hex')
-  return { label: 'k', id: decodeKeyId(bytes)?.id ?? -1, ckaId: bytes }
+  return { label: 'k', id: decodeKeyId(bytes)?.id ?? -1, ckaId: bytes, private: true }
 }
 
 describe('a key id', () => {
@@ -29,7 +29,8 @@ describe('a key id', () => {
 })
 
 describe('a key that is to replace another', () => {
-  const found = (id: Buffer, handle: number) => storedKey({ handle, label: 'k', id, keyType: 'CKK_AES', sizeBits: 128 })
+  const found = (id: Buffer, handle: number) =>
+    storedKey({ handle, label: 'k', id, private: true, keyType: 'CKK_AES', sizeBits: 128 })
   const handles = (...keys: { handle: number | bigint }[][]) => keys.flat().map(({ handle }) => handle)
   const old = found(encodeKeyId(5), 1)
   const replacement = found(encodeReplacementId(5), 2)
@@ -59,7 +60,7 @@ describe('the size of a key', () => {
     ['CKK_DES3', undefined, 192],
     ['CKK_GENERIC_SECRET', undefined, 0],
   ])('of type %s is known where the token does not tell it, or 0', (keyType, sizeBits, expected) => {
-    const [key] = storedKey({ handle: 1, label: 'k', id: encodeKeyId(1), keyType, sizeBits })
+    const [key] = storedKey({ handle: 1, label: 'k', id: encodeKeyId(1), private: true, keyType, sizeBits })
     expect(key?.sizeBits).toBe(expected)
   })
 })

@@ -122,7 +122,7 @@ describe('with other replicas, a key', () => {
       },
       { ...ALONE, destroying: () => Promise.reject(new Error('the database is away')) },
     )
-    const key = { label: 'k', id: 1, ckaId: encodeKeyId(1) }
+    const key = { label: 'k', id: 1, ckaId: encodeKeyId(1), private: true }
     await expect(keys.change('k', () => keys.destroy(key))).rejects.toThrow('the database is away')
     expect([...there]).toEqual([1])
   })
