@@ -88,6 +88,26 @@ test('a token that throttles when it is logged in again keeps its module', async
   expect(module.calls('C_Initialize')).toBe(initialised)
 })
 
+test.each([
+  ['another part of the process', true],
+  ['a client', false],
+])(
+  'a module that %s had initialised, and that was finalised after a client had left a call inside, is initialised for the next',
+  async (_who, byOther) => {
+    const other = new pkcs11js.PKCS11()
+    other.load(module.module)
+    if (byOther) other.C_Initialize()
+    const client = await open({ pool: { operationTimeoutMs: 100 } })
+    module.hang('C_GenerateRandom', { times: 1 })
+    expect(await rejection(client.generateRandom(8))).toMatchObject({ code: 'OPERATION_TIMEOUT' })
+    await client.close({ timeoutMs: 100 })
+    module.release()
+    await until(() => module.running() === 0)
+    other.C_Finalize()
+    expect(await encrypt(await open())).toHaveLength(32)
+  },
+)
+
 test('a token that comes back is used again though its module was initialised by another part of the process', async () => {
   const other = new pkcs11js.PKCS11()
   other.load(module.module)
