@@ -209,7 +209,8 @@ test('while keys are rotated, every answer is that of a key that was there, or t
         .encrypt({ label: 'rotated', id: 1 }, cbc, iv)
         .catch((error: { code: string }) => error.code)
       if (typeof outcome === 'string') {
-        expect(['KEY_NOT_FOUND', 'KEY_AMBIGUOUS', 'CRYPTOKI']).toContain(outcome)
+        // SoftHSM takes the type of a key that goes away while it looks at it for one that no mechanism is for.
+        expect(['KEY_NOT_FOUND', 'KEY_AMBIGUOUS', 'CRYPTOKI', 'MECHANISM_NOT_SUPPORTED']).toContain(outcome)
         // A miss that is remembered is answered without leaving the microtasks: the rotation needs its turn.
         await new Promise(setImmediate)
         continue

@@ -287,5 +287,7 @@ function isAboutWhichKey(error: unknown): boolean {
 
 /** The token, or the search for the key, has answered; not: nobody knows. */
 function saysSomethingOfTheKey(error: unknown): boolean {
-  return isAboutWhichKey(error) || (error instanceof Pkcs11PoolError && error.code === 'CRYPTOKI')
+  return isAboutWhichKey(error) || (error instanceof Pkcs11PoolError && ANSWERS.has(error.code))
 }
+
+const ANSWERS: ReadonlySet<string> = new Set(['CRYPTOKI', 'MECHANISM_NOT_SUPPORTED'])

@@ -52,16 +52,17 @@ describe('a decryption', () => {
     })
     await expect(decrypting).rejects.toMatchObject({ code: 'KEY_NOT_FOUND' })
 
-    const failing = keys.use('k', 1, async () => {
-      await rotate(1)
-      throw new CryptokiError('CRYPTOKI', '', {
-        rv: 5,
-        rvName: 'CKR_GENERAL_ERROR',
-        fn: 'C_Decrypt',
-        category: 'session',
+    // SoftHSM takes the type of a key that goes away while it looks at it for one that no mechanism is for
+    for (const [code, rv, rvName] of [
+      ['CRYPTOKI', 5, 'CKR_GENERAL_ERROR'],
+      ['MECHANISM_NOT_SUPPORTED', 0x70, 'CKR_MECHANISM_INVALID'],
+    ] as const) {
+      const failing = keys.use('k', 1, async () => {
+        await rotate(1)
+        throw new CryptokiError(code, '', { rv, rvName, fn: 'C_Decrypt', category: 'session' })
       })
-    })
-    await expect(failing).rejects.toMatchObject({ code: 'KEY_NOT_FOUND' })
+      await expect(failing).rejects.toMatchObject({ code: 'KEY_NOT_FOUND' })
+    }
   })
 
   it('is KEY_NOT_FOUND where the token refuses it for a key that is being destroyed', async () => {
