@@ -154,7 +154,7 @@ function requireDataFolder({ data }: Pick<SsmConfig, 'data'>): DataFolder {
 
 function openData(folder: DataFolder, { database }: Pick<SsmConfig, 'database'>): Promise<Store> {
   useSoftHsmOf(folder)
-  return openStore(database ?? folder.store)
+  return openStore(database ?? folder.store, 'refuse')
 }
 
 /** On a database that others may use too, this process has to know what they do. */

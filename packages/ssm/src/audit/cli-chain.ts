@@ -1,6 +1,7 @@
 import { userInfo } from 'node:os'
 import type { Client } from 'pkcs11-pool'
 import type { RecordChange } from '../accounts/accounts.js'
+import type { RecordKeyChange } from '../auth/rotate-signing-key.js'
 import type { Store } from '../store/store.js'
 import { StoreError } from '../store/store-error.js'
 import { AuditStore, type StoredEntry } from './audit-store.js'
@@ -30,9 +31,21 @@ export async function appendToCliChain(store: Store, chain: string, event: Audit
 
 /** Writes down that whoever runs this process changed an account. */
 export function recordOf(chain: string): RecordChange {
-  const account = `cli:${userName()}`
+  const account = accountOfUser()
   return (store, { action, serviceId }) =>
     appendToCliChain(store, chain, { ...serviceEvent(action, new Date()), account, subject: serviceId })
+}
+
+/** Writes down that whoever runs this process made or removed a key that signs tokens. */
+export function recordKeysOf(store: Store, chain: string): RecordKeyChange {
+  const account = accountOfUser()
+  return ({ action, keyLabel, keyId }) =>
+    untilPlaced(() =>
+      store.transaction().execute((transaction) => {
+        const event = { ...serviceEvent(action, new Date()), account, keyLabel, keyId }
+        return appendToCliChain(transaction, chain, event)
+      }),
+    )
 }
 
 /** Makes a change again whose place in the chain another command took. */
@@ -46,12 +59,12 @@ export async function untilPlaced<T>(change: () => Promise<T>): Promise<T> {
   }
 }
 
-function userName(): string {
+function accountOfUser(): string {
   try {
-    return userInfo().username
+    return `cli:${userInfo().username}`
   } catch {
     // a container's user may have no name
-    return String(process.getuid?.() ?? 'unknown')
+    return `cli:${process.getuid?.() ?? 'unknown'}`
   }
 }
 

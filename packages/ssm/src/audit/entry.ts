@@ -4,7 +4,7 @@ export interface AuditEvent {
   time: string
   /** service id; `cli:USER` where it was done on the command line; null where nobody was let in */
   account: string | null
-  /** the route's action, `NONE` where no route was found, or an event of the service's own, such as `INIT`, `SERVICE_START`, `SERVICE_STOP`, `LOST`, `REFUSED`, `ACCOUNT_ADD` */
+  /** the route's action, `NONE` where no route was found, or an event of the service's own, such as `INIT`, `SERVICE_START`, `SERVICE_STOP`, `LOST`, `REFUSED`, `ACCOUNT_ADD`, `SIGNING_KEY_ADD` */
   action: string
   keyLabel: string | null
   keyId: number | null

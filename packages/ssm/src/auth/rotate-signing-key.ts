@@ -15,10 +15,22 @@ export interface Rotation {
   removed: number[]
 }
 
+/** What was done to a key that signs tokens. */
+export interface KeyChange {
+  action: 'SIGNING_KEY_ADD' | 'SIGNING_KEY_REMOVE'
+  keyLabel: string
+  keyId: number
+}
+
+/** Writes a change down once it was made. */
+export type RecordKeyChange = (change: KeyChange) => Promise<void>
+
 /** How a rotation goes. */
 export interface RotationOptions {
   /** removes all older keys at once, and ends every token so */
   revoke: boolean
+  /** @defaultValue nothing is written down */
+  record?: RecordKeyChange
   now?: Date
 }
 
@@ -75,9 +87,11 @@ async function claimRotation(store: Store, claim: string): Promise<void> {
   throw new RotationUnderWay(beganAt, Date.parse(beganAt) + ROTATION_MS - Date.parse(claim))
 }
 
-async function rotate(client: Client, store: Store, { revoke, now = new Date() }: RotationOptions): Promise<Rotation> {
+async function rotate(client: Client, store: Store, options: RotationOptions): Promise<Rotation> {
+  const { revoke, record = async () => {}, now = new Date() } = options
   const before = (await readPublicKeys(client, JWT_KEY_LABEL)).toSorted((a, b) => a.id - b.id)
   const made = await createSigningKey(client, JWT_KEY_LABEL)
+  await record({ action: 'SIGNING_KEY_ADD', keyLabel: JWT_KEY_LABEL, keyId: made })
   await store.insertInto('signing_keys').values({ key_id: made, created_at: now.toISOString() }).execute()
 
   const rows = await store.selectFrom('signing_keys').selectAll().execute()
@@ -88,7 +102,10 @@ async function rotate(client: Client, store: Store, { revoke, now = new Date() }
     // one whose successor nobody wrote down may have signed a moment ago
     const replacedAt = madeAt.get(successor) ?? now.getTime()
     const isOver = now.getTime() - replacedAt > (TOKEN_LIFETIME_SECONDS + MARGIN_SECONDS) * 1000
-    if (revoke || isOver) await remove(client, store, key)
+    if (revoke || isOver) {
+      await remove(client, store, key)
+      await record({ action: 'SIGNING_KEY_REMOVE', keyLabel: JWT_KEY_LABEL, keyId: key.id })
+    }
     rotation[revoke || isOver ? 'removed' : 'kept'].push(key.id)
   }
   return rotation

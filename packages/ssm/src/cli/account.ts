@@ -18,7 +18,7 @@ import { EXIT } from './exit-codes.js'
 export async function account(command: Command): Promise<number> {
   const { data, layers } = readSources(process.env, command.flags, () => {})
   if (data === undefined) throw new ConfigError('--data', 'nothing', 'the data folder that ssm init made')
-  const store = await openStore(readDatabase(layers) ?? dataFolder(data).store)
+  const store = await openStore(readDatabase(layers) ?? dataFolder(data).store, 'refuse')
   const accounts = new Accounts(store, recordOf(cliChain(readInstance(layers))))
   try {
     process.stdout.write(await untilPlaced(() => run(command, accounts)))

@@ -125,7 +125,7 @@ async function withAudit<T>(
   const folder = dataFolder(config.data)
   const client = await openClientFor(config)
   try {
-    const store = await openStore(config.database ?? folder.store)
+    const store = await openStore(config.database ?? folder.store, 'refuse')
     try {
       return await use(new AuditStore(store), client, new KeptHeads(client, folder.auditHeads))
     } finally {

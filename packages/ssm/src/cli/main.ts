@@ -61,6 +61,7 @@ export async function main(args: readonly string[]): Promise<number> {
 
 function isConfiguration(error: unknown): boolean {
   if (error instanceof SigningKeyMissing || error instanceof AuditBroken) return true
+  if (error instanceof StoreError && error.code === 'STORE_MISSING') return true
   return error instanceof ConfigError || (error instanceof Pkcs11PoolError && CONFIGURATION_ERRORS.has(error.code))
 }
 
@@ -85,7 +86,7 @@ function describe(error: unknown): string {
 }
 
 /** Errors of the store whose message does. */
-const SAYS_WHAT_TO_DO = new Set(['DRIVER_MISSING', 'INSTANCE_TAKEN', 'DATA_IN_USE'])
+const SAYS_WHAT_TO_DO = new Set(['DRIVER_MISSING', 'INSTANCE_TAKEN', 'DATA_IN_USE', 'STORE_MISSING'])
 
 const BROKEN_HELP =
   'keep the data folder, the database and the token as they are, and find out who changed what; to go on, begin another chain with SSM_INSTANCE ' +

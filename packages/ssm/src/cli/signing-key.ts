@@ -1,3 +1,4 @@
+import { cliChain, recordKeysOf } from '../audit/cli-chain.js'
 import { rotateSigningKey } from '../auth/rotate-signing-key.js'
 import { loadConfig } from '../config/config.js'
 import { ConfigError } from '../config/config-error.js'
@@ -13,9 +14,10 @@ export async function rotate({ flags, own }: Command): Promise<number> {
   if (config.data === undefined) throw new ConfigError('--data', 'nothing', 'the data folder that ssm init made')
   const client = await openClientFor(config)
   try {
-    const store = await openStore(config.database ?? dataFolder(config.data).store)
+    const store = await openStore(config.database ?? dataFolder(config.data).store, 'refuse')
     try {
-      const { made, kept, removed } = await rotateSigningKey(client, store, { revoke: own.has('revoke') })
+      const record = recordKeysOf(store, cliChain(config.instance))
+      const { made, kept, removed } = await rotateSigningKey(client, store, { revoke: own.has('revoke'), record })
       process.stdout.write(
         `ssm: JWT_SIGNING_KEY ${made} signs from now on; still verifying: ${list(kept)}; removed: ${list(removed)}\n`,
       )

@@ -2,7 +2,8 @@
 export class StoreError extends Error {
   /**
    * the database's own where it has one, such as `SQLITE_FULL` or PostgreSQL's five characters; the system's where the database is out of
-   * reach; else `DRIVER_MISSING`, `MIGRATION_FAILED`, `STORE_CLOSED`, `STORE_SLOW` or `STORE_BROKEN`
+   * reach; else `DRIVER_MISSING`, `MIGRATION_FAILED`, `STORE_CLOSED`, `STORE_SLOW`, `STORE_BROKEN` or
+   * `STORE_MISSING`
    */
   readonly code: string
 

@@ -1,6 +1,7 @@
 import { execFileSync, type SpawnSyncReturns, spawnSync } from 'node:child_process'
 import {
   chmodSync,
+  cpSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -263,4 +264,36 @@ describe('ssm account', () => {
     expect([code, stdout]).toEqual([2, ''])
     expect(stderr).toMatch(message)
   })
+})
+
+describe('ssm signing-key rotate', () => {
+  it('is written down: who made and removed which keys', async () => {
+    const rotated = await runSsm(['signing-key', 'rotate', '--revoke', '--data', data]).ended
+    expect(rotated).toMatchObject({ code: 0, stderr: '' })
+    const exported = await runSsm(['audit', 'export', '--data', data]).ended
+    const changes = exported.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { entry: Record<string, unknown> }).entry)
+      .filter(({ action }) => String(action).startsWith('SIGNING_KEY_'))
+    const of = { account: `cli:${userInfo().username}`, key_label: 'JWT_SIGNING_KEY' }
+    expect(changes).toEqual([
+      expect.objectContaining({ ...of, action: 'SIGNING_KEY_ADD', key_id: 2 }),
+      expect.objectContaining({ ...of, action: 'SIGNING_KEY_REMOVE', key_id: 1 }),
+    ])
+  })
+})
+
+describe('a data folder without its store', () => {
+  it.each([['account', 'list'], ['signing-key', 'rotate'], ['audit', 'verify'], ['audit', 'export'], ['serve']])(
+    'is refused by %s %s, and no empty one is made',
+    async (...command) => {
+      const folder = join(root, command.join('-'))
+      cpSync(data, folder, { recursive: true, filter: (file) => !/ssm\.sqlite/.test(file) })
+      const { code, stdout, stderr } = await runSsm([...command, '--data', folder]).ended
+      expect([code, stdout]).toEqual([2, ''])
+      expect(stderr).toMatch(/^ssm: there is no \S+: ssm init makes it; check the data folder .* \(STORE_MISSING\)$/m)
+      expect(readdirSync(folder).filter((name) => name.startsWith('ssm.sqlite'))).toEqual([])
+    },
+  )
 })
