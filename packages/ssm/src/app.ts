@@ -22,7 +22,7 @@ import { RateLimit } from './plugins/rate-limit.js'
 import { pathOfTarget, requireOneHost } from './plugins/request-target.js'
 import { takeTurns } from './plugins/turns.js'
 import { limitWaiting } from './plugins/waiting-limit.js'
-import { answerBrokenRequest } from './problems/broken-request.js'
+import { answerBrokenRequest, refuseConnect } from './problems/broken-request.js'
 import { problemFromError } from './problems/from-error.js'
 import type { FailureCode } from './problems/from-library.js'
 import type { Problem } from './problems/problem.js'
@@ -121,6 +121,7 @@ export function buildApp(options: AppOptions): App {
     },
   }).withTypeProvider<TypeBoxTypeProvider>()
 
+  app.server.on('connect', refuseConnect)
   const methods = new KnownMethods()
   const rates = authentication === 'none' || rateLimit === undefined ? undefined : new RateLimit(rateLimit)
   const hsm = new ClientHsm(client)

@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { Problem } from './problem.js'
 
 /** Answers bytes that are no HTTP request, or too much or too slow of one: no route and no path is known. */
@@ -8,7 +9,18 @@ export function answerBrokenRequest(error: Error & { code?: string }, socket: So
     socket.destroy()
     return
   }
-  const problem = new Problem('VALIDATION_FAILED', describe(error.code))
+  endWith(socket, new Problem('VALIDATION_FAILED', describe(error.code)))
+}
+
+/** Answers CONNECT, which Node gives to no route: this is no proxy. */
+export function refuseConnect(_request: unknown, socket: Duplex): void {
+  endWith(
+    socket,
+    new Problem('METHOD_NOT_ALLOWED', 'got CONNECT: the service is no proxy, ask it for one of its own paths'),
+  )
+}
+
+function endWith(socket: Duplex, problem: Problem): void {
   const body = JSON.stringify(problem.toBody(''))
   socket.end(
     `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\ncontent-type: application/problem+json\r\n` +
