@@ -5,12 +5,17 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 started=$SECONDS
 log=$(mktemp "${TMPDIR:-/tmp}/pkcs11-pool-log.XXXXXX")
 heartbeat=
+# what runs beside the steps: its output's file by its process id
+declare -A beside=()
 # tools take CI for a terminal with colours
 [ -t 1 ] || export NO_COLOR=1
 
 cleanup() {
   stop_heartbeat
-  rm -f "$log"
+  local pid
+  # each of these leads a group of its own
+  for pid in "${!beside[@]}"; do kill -- "-$pid" 2>/dev/null; done
+  rm -f "$log" "${beside[@]}"
 }
 trap cleanup EXIT
 
@@ -53,6 +58,25 @@ step() {
     say "  FAILED with status $status after $((SECONDS - before)) s; its output:"
     sed 's/^/    /' "$log"
   fi
+  return "$status"
+}
+
+# begin COMMAND...: runs a command beside the steps that follow; its process id is then $begun
+begin() {
+  local output
+  output=$(mktemp "${TMPDIR:-/tmp}/pkcs11-pool-log.XXXXXX")
+  setsid "$@" >"$output" 2>&1 &
+  begun=$!
+  beside[$begun]=$output
+}
+
+# end_of PID: waits for what was begun, and gives its output where it failed
+end_of() {
+  local status=0
+  wait "$1" || status=$?
+  [ "$status" -eq 0 ] || cat "${beside[$1]}"
+  rm -f "${beside[$1]}"
+  unset "beside[$1]"
   return "$status"
 }
 
@@ -110,7 +134,12 @@ tokens=(
 # better-sqlite3 is built for one Node, by its version of V8
 sqlite=$root/node_modules/better-sqlite3/build/Release/better_sqlite3.node
 sqlite_loads() { (cd "$root" && node -e 'new (require("better-sqlite3"))(":memory:")') 2>/dev/null; }
-build_sqlite() { npm rebuild better-sqlite3 --build-from-source --prefix "$root"; }
+# its build, where one is under way: it takes one processor a minute, which others use meanwhile
+sqlite_build=
+finish_sqlite() {
+  [ -n "$sqlite_build" ] || return 0
+  step 'building better-sqlite3, which keeps accounts and the audit (begun before)' end_of "$sqlite_build"
+}
 
 install_dependencies() {
   local marker=$root/node_modules/.installed-lock hash
@@ -122,14 +151,19 @@ install_dependencies() {
     step 'installing npm packages' npm ci --ignore-scripts --no-audit --no-fund --prefix "$root" || return
     step 'building pkcs11js, the binding that tests and benchmarks compare with' npm rebuild pkcs11js --prefix "$root" || return
   fi
-  sqlite_loads || step 'building better-sqlite3, which keeps accounts and the audit' build_sqlite || return
   printf '%s\n' "$hash" >"$marker"
+  sqlite_loads || {
+    begin npm rebuild better-sqlite3 --build-from-source --prefix "$root"
+    sqlite_build=$begun
+  }
 }
 
-# build [PROJECT...]: what is native and the TypeScript, of all, or of the given projects with what they need (the library's addon)
+# build [PROJECT...]: what is native and the TypeScript, of all, or of the given projects with what they need (the library's addon), and
+# what install_dependencies has begun
 build() {
   local only=()
   [ $# -eq 0 ] || only=(--workspace pkcs11-pool)
   step 'building what is native' npm run --silent build:native ${only[@]+"${only[@]}"} --prefix "$root" || return
-  (cd "$root" && step 'compiling TypeScript' node node_modules/typescript/bin/tsc -b "$@")
+  (cd "$root" && step 'compiling TypeScript' node node_modules/typescript/bin/tsc -b "$@") || return
+  finish_sqlite
 }
