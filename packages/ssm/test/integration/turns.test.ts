@@ -28,6 +28,10 @@ async function serve() {
     await new Promise((resolve) => setImmediate(resolve))
     return 'done'
   })
+  app.get('/probe', { config: { action: 'OPEN', limited: false } }, async () => {
+    begun.push('probe')
+    return 'well'
+  })
   await app.listen({ host: '127.0.0.1', port: 0, backlog: 4_096 })
   const { port } = app.server.address() as AddressInfo
   const ask = async (who: string, agent: Agent): Promise<number | undefined> => {
@@ -78,4 +82,13 @@ it('lets requests begin in the order in which they came, and four in a turn', as
   expect(begun).toEqual(names)
   const most = Math.max(...inTurns.slice(1).map((count, turn) => count - (inTurns[turn] ?? 0)))
   expect(most).toBe(4)
+})
+
+it('lets a probe of the operator wait for nobody', async () => {
+  const { inject, begun } = await serve()
+  const asked = Array.from({ length: 50 }, (_, place) => inject(`/${place}`))
+  asked.push(inject('/probe'))
+  await Promise.all(asked)
+  expect(begun).toHaveLength(51)
+  expect(begun.indexOf('probe')).toBeLessThan(10)
 })
