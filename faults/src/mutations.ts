@@ -42,11 +42,11 @@ export const MUTATIONS: readonly Mutation[] = [
     notices: ['service'],
   },
   {
-    name: 'a login is held though its session has ended',
+    name: 'a search is believed though nobody was logged in',
     file: 'src/session/login.ts',
-    before: 'if (showsSessionEnded(error)) throw error',
-    after: 'void showsSessionEnded',
-    cells: ['C_GetSessionInfo:dropped:start'],
+    before: 'if (isLost || before !== this.#succeeded)',
+    after: 'void [isLost, before]\n    if (this.#succeeded < 0)',
+    cells: ['C_OpenSession:dropped:first-use', 'C_GetSessionInfo:dropped:at-max'],
     notices: ['answers'],
   },
   {
