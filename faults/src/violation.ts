@@ -2,6 +2,7 @@
 export const INVARIANTS = {
   settled: 'every promise settles by its deadline',
   answers: 'every answer is right',
+  made: 'a key that was made a moment ago is found',
   typed: 'every error is of the library, with code and category, or the reason of the signal',
   sessions: 'no session stays open that nobody knows',
   login: 'a PIN fails once at most',

@@ -8,6 +8,9 @@ export type Outcome = 'fulfilled' | 'rejected' | 'unsettled'
 /** Errors that say what is not so: the keys of the load are on the token, once each. */
 const MISLEADING: ReadonlySet<string> = new Set(['KEY_NOT_FOUND', 'KEY_AMBIGUOUS'])
 
+/** A key of a `fresh` label, which the load made in the same operation. */
+const JUST_MADE = /^no key with label "made \d+\+?"/
+
 /** The library broke a promise of its own; or it takes for wrong what the load asks for, which it is not. */
 const NEVER: ReadonlySet<string> = new Set(['INTERNAL', 'INVALID_ARGUMENT', 'INVALID_OPTION'])
 
@@ -60,7 +63,7 @@ export class Witness {
       this.violated('answers', reason.message)
     } else if (reason instanceof Pkcs11PoolError) {
       const told = `${what} rejected with ${reason.code}: ${reason.message}`
-      if (MISLEADING.has(reason.code)) this.violated('answers', told)
+      if (MISLEADING.has(reason.code)) this.violated(JUST_MADE.test(reason.message) ? 'made' : 'answers', told)
       if (NEVER.has(reason.code) || reason.category === undefined) this.violated('typed', told)
     } else if (signal === undefined || reason !== signal.reason) {
       this.violated(
