@@ -73,8 +73,8 @@ std::optional<CK_RV> Module::acquire(const std::optional<std::string>& arguments
     reason = load();
     if (!reason.empty()) return CKR_GENERAL_ERROR;
   }
-  if (users_ == 0) {
-    CK_RV rv = initializeForFirst(arguments, fn);
+  if (!initialized_ || users_ == 0) {
+    CK_RV rv = initializeUnlessDone(arguments, fn);
     if (rv != CKR_OK) return rv;
   }
   // Who asks for one configuration must not get the keys of another. What somebody else in the process has initialised it with, nobody
@@ -234,7 +234,7 @@ std::string Module::load() {
 }
 
 // The last client may have left it initialised, with a call inside, and somebody else may have finalised it since.
-CK_RV Module::initializeForFirst(const std::optional<std::string>& arguments, Fn& fn) {
+CK_RV Module::initializeUnlessDone(const std::optional<std::string>& arguments, Fn& fn) {
   const bool wasLeft = initialized_;
   const bool wasOurs = ours_;
   // Moved, not copied: the module may have kept a pointer to the string.

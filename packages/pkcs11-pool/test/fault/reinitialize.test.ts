@@ -131,6 +131,16 @@ test('a module that another part of the process had initialised, and has finalis
   expect(await encrypt(await open())).toHaveLength(32)
 })
 
+test('a module that could not be initialised again for one client is initialised for the next', async () => {
+  const client = await open({ breaker: { failureThreshold: 1, initialBackoffMs: 600_000, maxBackoffMs: 600_000 } })
+  await encrypt(client)
+  module.fail('C_Initialize', 'CKR_GENERAL_ERROR')
+  finalizeBehindOurBack()
+  await rejection(encrypt(client))
+  module.clear()
+  expect(await encrypt(await open())).toHaveLength(32)
+})
+
 test('a token that comes back is used again though its module’s C_Finalize fails', async () => {
   const client = await open({ breaker })
   module.fail('C_Finalize', 'CKR_GENERAL_ERROR')
