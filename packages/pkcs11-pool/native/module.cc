@@ -74,7 +74,8 @@ std::optional<CK_RV> Module::acquire(const std::optional<std::string>& arguments
     if (!reason.empty()) return CKR_GENERAL_ERROR;
   }
   if (!initialized_ || users_ == 0) {
-    CK_RV rv = initializeUnlessDone(arguments, fn);
+    // While clients wait for it to come back, with what they have: who asks for something else is refused below.
+    CK_RV rv = initializeUnlessDone(users_ > 0 ? arguments_ : arguments, fn);
     if (rv != CKR_OK) return rv;
   }
   // Who asks for one configuration must not get the keys of another. What somebody else in the process has initialised it with, nobody
@@ -234,7 +235,7 @@ std::string Module::load() {
 }
 
 // The last client may have left it initialised, with a call inside, and somebody else may have finalised it since.
-CK_RV Module::initializeUnlessDone(const std::optional<std::string>& arguments, Fn& fn) {
+CK_RV Module::initializeUnlessDone(std::optional<std::string> arguments, Fn& fn) {
   const bool wasLeft = initialized_;
   const bool wasOurs = ours_;
   // Moved, not copied: the module may have kept a pointer to the string.

@@ -76,7 +76,7 @@ class Module {
   // Holds lifecycle_, unless it could not be had in time: nobody bounds C_Initialize and C_Finalize.
   std::unique_lock<std::mutex> lockBy(std::chrono::steady_clock::time_point until);
   std::string load();
-  CK_RV initializeUnlessDone(const std::optional<std::string>& arguments, Fn& fn);
+  CK_RV initializeUnlessDone(std::optional<std::string> arguments, Fn& fn);
   CK_RV initialize(const std::optional<std::string>& arguments, Fn& fn);
   CK_RV initializeAgain(Fn& fn);
   void beginGeneration();

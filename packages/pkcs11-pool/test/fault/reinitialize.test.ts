@@ -141,6 +141,24 @@ test('a module that could not be initialised again for one client is initialised
   expect(await encrypt(await open())).toHaveLength(32)
 })
 
+test('a client that asks for other initializeArgs is refused and does not change what the module is initialised with', async () => {
+  const client = await open({ breaker: { ...breaker, failureThreshold: 1 } })
+  await encrypt(client)
+  // SoftHSM takes none, so its C_Initialize fails with them
+  const other = () => open({ initializeArgs: 'x=y' })
+  module.fail('C_Initialize', 'CKR_GENERAL_ERROR')
+  finalizeBehindOurBack()
+  await rejection(encrypt(client))
+  await rejection(other())
+  module.clear()
+  expect(await rejection(other())).toMatchObject({
+    code: 'MODULE_LOAD_FAILED',
+    message: expect.stringContaining('already initialised in this process, with other initializeArgs or none'),
+  })
+  await breakerCloses(client)
+  expect(await encrypt(client)).toHaveLength(32)
+})
+
 test('a token that comes back is used again though its module’s C_Finalize fails', async () => {
   const client = await open({ breaker })
   module.fail('C_Finalize', 'CKR_GENERAL_ERROR')
