@@ -325,8 +325,11 @@ function systemFailure(job: Job, reason: string): Pkcs11PoolError {
   if (job.operation === Operation.LOAD_PIN) {
     return new Pkcs11PoolError('PIN_UNAVAILABLE', `${reason}; correct \`pin\`, or the file's path and permissions`)
   }
+  const next = reason.includes('initializeArgs')
+    ? 'give all its clients the same, or close the others first'
+    : 'check the path, and with ldd the libraries it needs'
   return new Pkcs11PoolError(
     'MODULE_LOAD_FAILED',
-    `cannot load the PKCS#11 module ${job.call.about?.() ?? ''}: ${reason}; check the path, and with ldd the libraries it needs`,
+    `cannot load the PKCS#11 module ${job.call.about?.() ?? ''}: ${reason}; ${next}`,
   )
 }

@@ -153,7 +153,9 @@ test('a client that asks for other initializeArgs is refused and does not change
   module.clear()
   expect(await rejection(other())).toMatchObject({
     code: 'MODULE_LOAD_FAILED',
-    message: expect.stringContaining('already initialised in this process, with other initializeArgs or none'),
+    message: expect.stringContaining(
+      'already initialised in this process, with other initializeArgs or none; give all its clients the same',
+    ),
   })
   await breakerCloses(client)
   expect(await encrypt(client)).toHaveLength(32)

@@ -14,6 +14,9 @@ export function answerBrokenRequest(error: Error & { code?: string }, socket: So
 
 /** Answers CONNECT, which Node gives to no route: this is no proxy. */
 export function refuseConnect(_request: unknown, socket: Duplex): void {
+  // Node has taken its own listeners off this socket, and does not end it with the others when the service stops
+  socket.on('error', () => socket.destroy())
+  socket.once('finish', () => socket.destroy())
   endWith(
     socket,
     new Problem('METHOD_NOT_ALLOWED', 'got CONNECT: the service is no proxy, ask it for one of its own paths'),

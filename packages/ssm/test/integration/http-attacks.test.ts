@@ -27,6 +27,7 @@ afterAll(() => harness.close())
 
 const HEAD = 'POST /crypto/get-all-keys HTTP/1.1\r\nHost: localhost\r\n'
 const JSON_TYPE = 'Content-Type: application/json\r\n'
+const CONNECT = 'CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\n\r\n'
 const HIDDEN = 'GET /pool/stats HTTP/1.1\r\nHost: localhost\r\n\r\n'
 
 /** The status of each answer on a connection, in their order. */
@@ -196,9 +197,37 @@ describe('a request that two readers could take for different ones', () => {
   })
 
   it('cannot make the service a proxy', async () => {
-    const answer = await sendRaw(port, 'CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    const answer = await sendRaw(port, CONNECT)
     expect(statuses(answer)).toEqual([405])
     expect(answer).toContain('"error":"METHOD_NOT_ALLOWED"')
+  })
+
+  it('is not ended by one who asks for a proxy and resets the connection', async () => {
+    const uncaught: unknown[] = []
+    const note = (error: unknown) => uncaught.push(error)
+    process.on('uncaughtException', note)
+    onTestFinished(() => void process.off('uncaughtException', note))
+    for (let round = 0; round < 50; round++) {
+      const socket = connect(port, '127.0.0.1')
+      await once(socket, 'connect')
+      socket.write(CONNECT)
+      await new Promise(setImmediate)
+      socket.resetAndDestroy()
+      await once(socket, 'close')
+    }
+    expect(
+      statuses(await sendRaw(port, 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')),
+    ).toEqual([200])
+    expect(uncaught).toEqual([])
+  })
+
+  it('closes the connection of one who asks for a proxy, also where he keeps his end of it', async () => {
+    const own = await startHarness(token, { limits: LIMITS })
+    const socket = connect({ port: await listen(own.app), host: '127.0.0.1', allowHalfOpen: true })
+    onTestFinished(() => void socket.destroy())
+    socket.write(CONNECT)
+    await once(socket.resume(), 'end')
+    await own.close()
   })
 })
 
