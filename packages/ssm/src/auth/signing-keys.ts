@@ -37,6 +37,7 @@ export class SigningKeys {
   readonly #now: () => number
   #keys: readonly SigningKey[] = []
   #searchedAt = Number.NEGATIVE_INFINITY
+  #readAt = Number.NEGATIVE_INFINITY
   #searching: Promise<void> | undefined
 
   /** @param now milliseconds of a clock that never goes back */
@@ -77,6 +78,8 @@ export class SigningKeys {
     if (this.#keys.length === 0) await this.#search()
     // the token may be away for a while: what is known stays good meanwhile
     else if (this.#now() - this.#searchedAt >= FRESH_MS) this.#search().catch(() => {})
+    // but where nobody has asked for long, one of them may have been revoked long ago
+    if (this.#now() - this.#readAt >= 2 * FRESH_MS) await this.#searching?.catch(() => {})
     return this.#keys
   }
 
@@ -88,7 +91,8 @@ export class SigningKeys {
   }
 
   async #read(): Promise<void> {
-    this.#searchedAt = this.#now()
+    const asked = this.#now()
+    this.#searchedAt = asked
     const found = await readPublicKeys(this.#client, JWT_KEY_LABEL)
     const keys = await Promise.all(
       found.map(async ({ id, ckaId, jwk }) => {
@@ -99,6 +103,7 @@ export class SigningKeys {
       }),
     )
     this.#keys = keys.toSorted((a, b) => a.id - b.id)
+    this.#readAt = asked
   }
 }
 

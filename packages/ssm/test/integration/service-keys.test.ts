@@ -1,6 +1,6 @@
 import { createClient } from 'pkcs11-pool'
 import { useSoftHsmToken } from 'testkit/vitest'
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { AUDIT_KEY_LABEL, AuditSigner, auditKeysOf, openStatement } from '../../src/audit/signer.js'
 import { readPublicKeys, SigningKeys } from '../../src/auth/signing-keys.js'
 import { createServiceKeys } from '../../src/init/token-keys.js'
@@ -28,4 +28,22 @@ it('keys of another kind under the service’s labels stay, and those that it si
   expect((await readPublicKeys(client, 'JWT_SIGNING_KEY')).map(({ id }) => id)).toEqual([8])
   expect(await client.keys.find({ class: 'CKO_PRIVATE_KEY' })).toHaveLength(4)
   await client.close()
+})
+
+it('a signing key that was revoked while nobody asked verifies nothing more', async () => {
+  const client = await createClient({ module: hsm.module, token: { label: hsm.label }, pin: { file: hsm.pinFile } })
+  onTestFinished(async () => void (await client.close()))
+  await createServiceKeys(client)
+  let now = 0
+  const signing = new SigningKeys(client, () => now)
+  const [key] = await signing.publicKeys()
+  const kid = key?.kid ?? ''
+  expect(await signing.find(kid)).toBeDefined()
+  for (const { id } of await client.keys.find({ label: 'JWT_SIGNING_KEY', class: 'CKO_PRIVATE_KEY' })) {
+    if (id.length === 4 && id.readUInt32BE() === 8)
+      await client.keys.destroy({ label: 'JWT_SIGNING_KEY', class: 'CKO_PRIVATE_KEY', id })
+  }
+  now += 3_600_000
+  const answers = await Promise.allSettled([1, 2, 3].map(() => signing.find(kid)))
+  expect(answers.filter((answer) => answer.status === 'fulfilled' && answer.value !== undefined)).toEqual([])
 })
