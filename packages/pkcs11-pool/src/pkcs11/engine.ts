@@ -325,7 +325,7 @@ function systemFailure(job: Job, reason: string): Pkcs11PoolError {
   if (job.operation === Operation.LOAD_PIN) {
     return new Pkcs11PoolError('PIN_UNAVAILABLE', `${reason}; correct \`pin\`, or the file's path and permissions`)
   }
-  const next = reason.includes('initializeArgs')
+  const next = reason.startsWith('it is already initialised in this process')
     ? 'give all its clients the same, or close the others first'
     : 'check the path, and with ldd the libraries it needs'
   return new Pkcs11PoolError(
